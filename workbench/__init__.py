@@ -1,0 +1,45 @@
+"""A trading desk in notebooks: data, strategies, a judge, risk and execution, each decision kept.
+
+    import workbench as wb
+    desk = wb.load_desk()
+    world = desk.world()
+    run = wb.run_history(desk, world)
+
+The names below are the whole surface a notebook needs, in the order of the pipeline. They load on
+first use: importing the package loads no vendor library.
+"""
+
+from importlib import import_module
+
+_HOME = {
+    # data
+    "Panel": "domain", "Snapshot": "domain", "Lake": "data.lake", "World": "data.snapshot",
+    # strategies
+    "Votes": "domain", "strategy": "strategies.vote", "check_strategy": "strategies.contract",
+    # judge
+    "Case": "domain", "Verdict": "domain", "build_cases": "judges.case",
+    "rubric": "judges.rubric", "always": "judges.always",
+    # risk and execution
+    "Limits": "domain", "Costs": "domain", "Reason": "domain", "Proposal": "domain",
+    "Book": "domain",
+    # the desk, one bar of it, years of it
+    "Desk": "desk", "load_desk": "desk", "cycle": "cycle", "replay": "research.replay",
+    "run_history": "research.history", "summary": "research.metrics",
+    # what happened, and how it looks
+    "Journal": "journal", "charts": "views", "tables": "views",
+}  # fmt: skip
+
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> object:
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module 'workbench' has no attribute {name!r}")
+    if home == "views":
+        return import_module(f"workbench.views.{name}")
+    return getattr(import_module(f"workbench.{home}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,213 @@
+"""THE PAGE: one closed bar through the five layers.
+
+    data -> strategies -> judge -> risk -> execution -> journal
+
+`cycle` is what paper and live run, bar by bar. `step` is the middle of it over arrays, which the
+compiled replay runs over years; both call the same rules, so they agree to the last bit. Modes
+differ only by the objects in the Desk: nothing here asks which one it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from workbench import arrays as a
+from workbench.arrays import Bools, Floats, Ints, rule
+from workbench.domain import (
+    Bar,
+    Book,
+    Case,
+    Costs,
+    Cycle,
+    Decision,
+    Fill,
+    Limits,
+    Order,
+    Panel,
+    Proposal,
+    Reason,
+    Ruling,
+    Snapshot,
+    Verdict,
+)
+from workbench.execution.fills import apply_fill, observe, trade
+from workbench.judges.case import build_cases, case_hash
+from workbench.risk.correlation import HISTORY_DAYS, DailyFacts, daily_facts, too_close
+from workbench.risk.gate import answer_claims, breaker, fresh, new_day
+from workbench.strategies.vote import propose, wanted
+
+if TYPE_CHECKING:
+    from workbench.desk import Desk
+
+
+def cycle(book: Book, snapshot: Snapshot, desk: Desk) -> Book:
+    """One closed bar through the five layers: the same in replay, paper and live."""
+    bar = close_of(snapshot, desk.limits)  # 1 the data: a closed bar, and all that is known
+    fills = desk.broker.fills(book, bar)  # 5 what became of our orders since the last close
+    book = settle(book, bar, fills, desk.limits)
+    signals = [s for strategy in desk.strategies for s in strategy.signals(snapshot)]  # 2 vote
+    cases = build_cases(snapshot, signals, wanted(signals, book.symbols))
+    verdicts = desk.judge(cases)  # 3 may veto or shrink
+    judged = multipliers(cases, verdicts, desk.reduce)
+    proposal = propose(signals, judged, book.symbols, regime_codes(snapshot))
+    ruling = gate(book, bar, proposal, desk.limits, desk.costs)  # 4 has the last word
+    desk.broker.execute(ruling.orders)  # 5 bars, a sandbox or an exchange
+    desk.journal.append(
+        Cycle(
+            snapshot.as_of, tuple(fills), tuple(signals), tuple(verdicts), ruling,
+            snapshot.panel.source,
+        )  # fmt: skip
+    )
+    return ruling.book
+
+
+def settle(book: Book, bar: Bar, fills: Sequence[Fill], limits: Limits) -> Book:
+    """The book after the bar's fills: it believes fills only."""
+    book = book.copy()
+    at = {symbol: i for i, symbol in enumerate(book.symbols)}
+    for fill in fills:
+        apply_fill(
+            book.positions, book.account, at[fill.symbol], bar.number,
+            1.0 if fill.side == "buy" else -1.0, fill.quantity, fill.price, fill.fee,
+            a.WHY_NAMES.index(fill.reason), limits.cooldown_bars,
+        )  # fmt: skip
+    for i in range(len(book.symbols)):
+        observe(book.positions, bar.market, 0, i)
+    return book
+
+
+def gate(book: Book, bar: Bar, proposal: Proposal, limits: Limits, costs: Costs) -> Ruling:
+    """Risk's last word on one bar's proposal; the book that comes back has its orders pending."""
+    book = book.copy()
+    n = len(book.symbols)
+    claims = proposal.claims()[None]
+    fates = np.full((1, n), -1, np.int64)
+    decide(
+        book.positions, book.account, bar.market, claims, bar.too_close, np.zeros(n, np.int64),
+        fates, 0, bar.day, 0, bar.number, limits, costs,
+    )  # fmt: skip
+    reasons = {
+        symbol: Reason(int(fate))
+        for symbol, fate in zip(book.symbols, fates[0], strict=True)
+        if fate >= 0
+    }
+    return Ruling(book, tuple(_orders(book)), reasons)
+
+
+def _orders(book: Book) -> list[Order]:
+    orders: list[Order] = []
+    for symbol, position in zip(book.symbols, book.positions, strict=True):
+        pending = float(position[a.PENDING])
+        if position[a.EXIT_ASKED] != 0.0:
+            side = "sell" if position[a.SIDE] > 0 else "buy"
+            orders.append(Order(symbol, side, None, "exit"))
+        elif pending != 0.0:
+            side = "buy" if pending > 0 else "sell"
+            orders.append(Order(symbol, side, abs(pending), "entry"))
+    return orders
+
+
+def multipliers(
+    cases: Sequence[Case], verdicts: Sequence[Verdict], reduce: float
+) -> dict[str, float]:
+    """What each judged symbol keeps of its size, 0..1; an answer to no case of ours is ignored,
+    and a case without an answer is absent, which the proposal takes for 0."""
+    keeps = {Decision.PROCEED: 1.0, Decision.REDUCE: reduce}
+    asked = {case_hash(case): case.symbol for case in cases}
+    judged: dict[str, float] = {}
+    for verdict in verdicts:
+        symbol = asked.get(verdict.case_hash)
+        if symbol is not None:
+            keep = keeps.get(verdict.decision, 0.0)
+            judged[symbol] = min(judged.get(symbol, 1.0), keep)
+    return judged
+
+
+def regime_codes(snapshot: Snapshot) -> Floats:
+    """Regime code of each symbol at the snapshot's close; unknown without labels."""
+    codes = snapshot.panel.context.get("regime")
+    if codes is None:
+        return np.zeros(len(snapshot.panel.symbols))
+    return np.asarray(codes.iloc[-1], dtype=np.float64)
+
+
+def close_of(snapshot: Snapshot, limits: Limits) -> Bar:
+    """The snapshot's last bar as the rules read it, with the facts of the last 60 days."""
+    panel = snapshot.panel
+    day = int(panel.days[-1])
+    since = int(np.searchsorted(panel.open_days, day - HISTORY_DAYS))
+    close, volume = panel.close.to_numpy()[since:], panel.volume.to_numpy()[since:]
+    facts = daily_facts(close, volume, panel.open_days[since:])
+    return Bar(
+        time=panel.index[-1],
+        number=int(panel.bar_numbers[-1]),
+        day=day,
+        market=market_array(panel, facts, len(panel) - 1),
+        too_close=too_close(facts.rho[[day - facts.first_day]], limits),
+    )
+
+
+# --- the middle of the page over arrays ----------------------------------------------------------
+
+
+@rule
+def mark(book: Floats, account: Floats, market: Floats, t: int) -> bool:
+    """Equity and deployed notional at close t. Is a held position's bar stale?"""
+    value = 0.0
+    deployed = 0.0
+    stale = False
+    for i in range(book.shape[0]):
+        if book[i, a.SIDE] != 0.0:
+            notional = book[i, a.QUANTITY] * market[t, i, a.MARK]
+            value += book[i, a.SIDE] * notional
+            deployed += notional
+            if not fresh(market[t, i, a.CLOSE], market[t, i, a.VOLUME]):
+                stale = True
+    account[a.EQUITY] = account[a.CASH] + value
+    account[a.DEPLOYED] = deployed
+    return stale
+
+
+@rule
+def decide(
+    book: Floats, account: Floats, market: Floats, claims: Floats, too_close: Bools, order: Ints,
+    fates: Ints, t: int, day: int, row: int, bar: int, limits: Limits, costs: Costs,
+) -> None:  # fmt: skip
+    """The close of bar t: equity, the day, the breaker, then the claims in their order."""
+    stale = mark(book, account, market, t)
+    new_day(account, day)
+    breaker(account, stale, limits)
+    answer_claims(
+        book, account, market, claims, too_close, order, fates, t, row, bar, limits, costs
+    )
+
+
+@rule
+def step(
+    book: Floats, account: Floats, market: Floats, claims: Floats, too_close: Bools, order: Ints,
+    fates: Ints, fills: Floats, n: int,
+    t: int, day: int, row: int, bar: int, limits: Limits, costs: Costs,
+) -> int:  # fmt: skip
+    """One bar: what the market did to our orders, then what we decide at its close."""
+    n = trade(book, account, market, fills, n, t, bar, limits, costs)
+    decide(
+        book, account, market, claims, too_close, order, fates, t, day, row, bar, limits, costs
+    )
+    return n
+
+
+def market_array(panel: Panel, facts: DailyFacts, first: int = 0) -> Floats:
+    """The panel's bars from row `first` on as (bars, symbols, 8): prices, volume, the sigma and
+    ADV known at the open, and the mark."""
+    market = np.empty((len(panel) - first, len(panel.symbols), a.MARKET_COLUMNS))
+    columns = (panel.open, panel.high, panel.low, panel.close, panel.volume)
+    for k, frame in enumerate(columns):
+        market[:, :, k] = frame.to_numpy()[first:]
+    known = panel.open_days[first:] - facts.first_day
+    market[:, :, a.SIGMA] = facts.sigma[known]
+    market[:, :, a.ADV] = facts.adv[known]
+    market[:, :, a.MARK] = panel.marks[first:]
+    return market

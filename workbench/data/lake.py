@@ -1,0 +1,271 @@
+"""The Parquet lake: one folder a series, one file a month, every row with three clocks.
+
+    root/kind=ohlcv/venue=binance_spot/symbol=BTC-USDT/timeframe=1h/2023-01.parquet
+
+A row has `event_time` (what its stamp means), `available_at` (the first moment we could know it)
+and `fetched_at` (when we got it), all UTC in microseconds, and its values. The lake stores and
+lists rows; it does not judge values (`recorded`), join them (`join`) or fetch them. One writer at
+a time: two processes that write one series may each undo the other's month.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import polars as pl
+
+from workbench.domain import DataError, UsageError, parse_timeframe
+
+CLOCKS = ("event_time", "available_at", "fetched_at")
+INSTANT = pl.Datetime("us", "UTC")
+
+# What makes a row of a kind the same row; kinds not named here have one row an event time.
+KEYS: dict[str, tuple[str, ...]] = {
+    "news": ("id",),
+    "prediction": ("event_time", "meeting", "outcome", "seq"),
+}
+DEFAULT_KEY = ("event_time",)
+
+_UNREADABLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
+
+
+class SeriesName(NamedTuple):
+    """The four names that find a series; `symbol` as people write it (BTC/USDT)."""
+
+    kind: str
+    venue: str
+    symbol: str
+    timeframe: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.venue} {self.symbol} {self.timeframe}"
+
+
+class SeriesStatus(NamedTuple):
+    """What is stored of one series.
+
+    `gaps` counts holes and `missing` the rows they lack; both are None for a series that has no
+    regular step (events, business days, months). `duplicates` counts rows beyond the first of
+    their key.
+    """
+
+    kind: str
+    venue: str
+    symbol: str
+    timeframe: str
+    rows: int
+    first: datetime
+    last: datetime
+    gaps: int | None
+    missing: int | None
+    duplicates: int
+
+
+@dataclass(frozen=True)
+class Lake:
+    """A lake under `root` (made on the first write)."""
+
+    root: Path
+
+    def upsert(
+        self,
+        kind: str,
+        venue: str,
+        symbol: str,
+        timeframe: str,
+        rows: pl.DataFrame,
+        key: Sequence[str] | None = None,
+    ) -> int:
+        """Merge rows in, month by month; of one key the later `fetched_at` wins.
+
+        Returns how many rows are new or have changed; a row that says the same as the stored one
+        is left alone, so that repeating an import writes nothing. `key` defaults to the kind's
+        (`KEYS`). A crash leaves every month either old or new.
+        """
+        name = SeriesName(kind, venue, symbol, timeframe)
+        names = tuple(key or KEYS.get(kind, DEFAULT_KEY))
+        rows = _checked(rows, name, names)
+        folder = self._folder(name)
+        months = rows.partition_by("month", as_dict=True, include_key=False, maintain_order=True)
+        return sum(
+            _merge_month(folder / f"{month}.parquet", part, names)
+            for (month,), part in sorted(months.items())
+        )
+
+    def read(
+        self,
+        kind: str,
+        venue: str,
+        symbol: str,
+        timeframe: str,
+        start: datetime | None = None,
+        end: datetime | None = None,
+    ) -> pl.DataFrame:
+        """Rows with start <= event_time <= end, in time order; only the months needed are opened.
+
+        Raises DataError if there is no such series, naming the nearest one, or if a file cannot
+        be read.
+        """
+        name = SeriesName(kind, venue, symbol, timeframe)
+        first, last = _instant(start, "start"), _instant(end, "end")
+        files = self._months(name)
+        if not files:
+            raise DataError(self._absent(name))
+        wanted = [
+            file
+            for file in files
+            if (first is None or file.stem >= f"{first:%Y-%m}")
+            and (last is None or file.stem <= f"{last:%Y-%m}")
+        ]
+        # No month in range still answers with the series' columns, and no rows.
+        frames = [_open(file) for file in wanted] or [_open(files[-1]).clear()]
+        rows = pl.concat(frames, how="diagonal_relaxed")
+        if first is not None:
+            rows = rows.filter(pl.col("event_time") >= first)
+        if last is not None:
+            rows = rows.filter(pl.col("event_time") <= last)
+        return rows
+
+    def series(self) -> list[SeriesName]:
+        """All series that have at least one month, sorted."""
+        return sorted(self._walk())
+
+    def status(self) -> list[SeriesStatus]:
+        """Rows, span, holes and repeats of every series."""
+        return [self._status(name) for name in self.series()]
+
+    def remove(self, kind: str, venue: str, symbol: str, timeframe: str) -> None:
+        """Delete a series; one that is not there is no error."""
+        for file in self._months(SeriesName(kind, venue, symbol, timeframe)):
+            file.unlink()
+
+    def _folder(self, name: SeriesName) -> Path:
+        parts = zip(SeriesName._fields, name, strict=True)
+        return self.root.joinpath(*(f"{field}={_safe(text, field)}" for field, text in parts))
+
+    def _months(self, name: SeriesName) -> list[Path]:
+        folder = self._folder(name)
+        return sorted(folder.glob("*.parquet")) if folder.is_dir() else []
+
+    def _walk(self) -> Iterator[SeriesName]:
+        for folder in self.root.glob("kind=*/venue=*/symbol=*/timeframe=*"):
+            if next(folder.glob("*.parquet"), None) is not None:
+                kind, venue, symbol, timeframe = (p.split("=", 1)[1] for p in folder.parts[-4:])
+                yield SeriesName(kind, venue, symbol.replace("-", "/"), timeframe)
+
+    def _absent(self, name: SeriesName) -> str:
+        there = [str(series) for series in self.series()]
+        if not there:
+            return (
+                f"there is no {name} in the lake {self.root}, which is empty; "
+                "import recorded data or write the sample world first"
+            )
+        near = difflib.get_close_matches(str(name), there, n=3, cutoff=0.0)
+        return f"there is no {name} in the lake {self.root}; the nearest are: {', '.join(near)}"
+
+    def _status(self, name: SeriesName) -> SeriesStatus:
+        key = [*KEYS.get(name.kind, DEFAULT_KEY)]
+        columns = list(dict.fromkeys(["event_time", *key]))
+        rows = pl.concat([_open(file, columns) for file in self._months(name)])
+        times = rows["event_time"]
+        gaps, missing = _holes(times, name.timeframe)
+        duplicates = rows.height - rows.select(key).n_unique()
+        first, last = times[0], times[-1]
+        return SeriesStatus(*name, rows.height, first, last, gaps, missing, duplicates)
+
+
+def _safe(text: str, field: str) -> str:
+    folder = text.replace("/", "-") if field == "symbol" else text
+    if (
+        not folder
+        or folder != folder.strip()
+        or folder.startswith(".")
+        or set(folder) & set('/\\="')
+    ):
+        raise UsageError(f"{field} {text!r} cannot name a series; use letters, digits, . - _ and ~")
+    if field == "symbol" and "-" in text:
+        raise UsageError(f"symbol {text!r} has a dash, which stands for the slash in folder names")
+    return folder
+
+
+def _instant(time: datetime | None, what: str) -> datetime | None:
+    if time is not None and time.tzinfo is None:
+        raise UsageError(f"{what} {time} has no zone; give it in UTC")
+    return time
+
+
+def _checked(rows: pl.DataFrame, name: SeriesName, key: Sequence[str]) -> pl.DataFrame:
+    for column in (*CLOCKS, *key):
+        if column not in rows.columns:
+            raise DataError(f"rows for {name} have no column {column!r}; every row needs it")
+    for column in CLOCKS:
+        dtype = rows.schema[column]
+        if not isinstance(dtype, pl.Datetime) or dtype.time_zone != "UTC":
+            raise DataError(f"rows for {name}: {column} is {dtype}, it must be a UTC time")
+        if rows[column].null_count():
+            at = rows[column].is_null().arg_max()
+            raise DataError(f"rows for {name}: {column} is missing in row {(at or 0) + 1}")
+    return rows.with_columns(pl.col(CLOCKS).cast(INSTANT)).with_columns(
+        month=pl.col("event_time").dt.strftime("%Y-%m")
+    )
+
+
+def _merge_month(file: Path, new: pl.DataFrame, key: Sequence[str]) -> int:
+    old = _open(file) if file.exists() else new.clear()
+    both = pl.concat([old, new], how="diagonal_relaxed")
+    said = [column for column in both.columns if column != "fetched_at"]
+    # The first row of those that say the same stays, so a repeated fetch changes nothing; then of
+    # one key the latest fetch wins, and of two at one moment the incoming one.
+    merged = (
+        both.with_columns(incoming=pl.int_range(pl.len()) >= old.height)
+        .unique(subset=said, keep="first", maintain_order=True)
+        .sort("fetched_at", maintain_order=True)
+        .unique(subset=list(key), keep="last", maintain_order=True)
+        .sort(["event_time", *(k for k in key if k != "event_time")], maintain_order=True)
+    )
+    changed = int(merged["incoming"].sum())
+    if changed:
+        _write(file, merged.drop("incoming"))
+    return changed
+
+
+def _write(file: Path, rows: pl.DataFrame) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_name(file.name + ".part")
+    with part.open("wb") as stream:
+        rows.write_parquet(stream)
+        stream.flush()
+        os.fsync(stream.fileno())
+    part.replace(file)
+    folder = os.open(file.parent, os.O_RDONLY)  # the rename itself must survive a power cut
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _open(file: Path, columns: list[str] | None = None) -> pl.DataFrame:
+    try:
+        return pl.read_parquet(file, columns=columns, hive_partitioning=False)
+    except _UNREADABLE as error:
+        raise DataError(
+            f"{file} cannot be read ({str(error).splitlines()[0]}): delete it and import that "
+            "month again"
+        ) from None
+
+
+def _holes(times: pl.Series, timeframe: str) -> tuple[int | None, int | None]:
+    try:
+        step = parse_timeframe(timeframe)
+    except UsageError:
+        return None, None
+    unit = int(step.total_seconds() * 1_000_000)
+    between = times.unique().sort().dt.timestamp("us").diff().drop_nulls() // unit - 1
+    holes = between.filter(between > 0)
+    return holes.len(), int(holes.sum())

@@ -1,0 +1,245 @@
+"""The world a desk is run in: candles on one grid, and everything else as of each close.
+
+`load_world` reads the lake once; `World.snapshot` then answers what was known at a bar's close by
+position, without reading or joining anything. Nothing here fetches, votes or fills a missing bar:
+a hole is a row of NaN.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+import polars as pl
+
+from workbench.arrays import Floats, Ints
+from workbench.data.context import SAMPLE, gather
+from workbench.data.join import US_PER_HOUR, age_hours, instants, micros
+from workbench.data.lake import Lake
+from workbench.data.meetings import probabilities
+from workbench.domain import DataError, Headline, Panel, Snapshot, UsageError, parse_timeframe
+
+HEADLINES_SHOWN = 20
+HEADLINE_HOURS = 24
+When = str | date | datetime | pd.Timestamp | None
+
+_FLOWS = ("funding", "netflow", "mvrv")
+_MACRO = ("fear_greed", "dxy", "vix", "fed_funds", "fed_expected_bps")
+_COLUMNS = ("open", "high", "low", "close", "volume")
+
+
+@dataclass(frozen=True, eq=False)
+class World:
+    """A panel with its context, and the headlines and odds behind it.
+
+    `headlines` (id, symbol, available_at, title, source) and `odds` (available_at, event_time,
+    meeting, outcome, probability) are sorted by `available_at`; `ages` has the hours since each
+    feed was last heard of, bars x feeds (infinite: never). `start` is the first bar that was asked
+    for; the rows before it are history for indicators and may not trade.
+    """
+
+    panel: Panel
+    headlines: pd.DataFrame
+    odds: pd.DataFrame
+    ages: pd.DataFrame
+    start: int = 0
+
+    def snapshot(self, t: int, bars: int) -> Snapshot:
+        """What was known at the close of bar row `t`, with the last `bars` bars up to it."""
+        if not 0 <= t < len(self.panel):
+            raise UsageError(f"bar {t} is not in the world; it has rows 0 to {len(self.panel) - 1}")
+        moment = int(self._closes[t])
+        last = int(np.searchsorted(self._heard, moment, side="right"))
+        day_ago = moment - HEADLINE_HOURS * US_PER_HOUR
+        first = int(np.searchsorted(self._heard, day_ago, side="right"))
+        shown = self._items[max(first, last - HEADLINES_SHOWN) : last]
+        return Snapshot(
+            as_of=self.panel.close_times[t],
+            panel=self.panel.rows(max(t + 1 - bars, 0), t + 1),
+            headlines=shown[::-1],
+            odds=_known(self._odds_names, self._odds_table[t]),
+            flows=_known(self._flow_names, self._flow_table[t]),
+            macro=_known(self._macro_names, self._macro_table[t]),
+            staleness=dict(zip(self.ages.columns, self._ages_table[t].tolist(), strict=True)),
+        )
+
+    @cached_property
+    def _closes(self) -> Ints:
+        return micros(self.panel.close_times)
+
+    @cached_property
+    def _heard(self) -> Ints:
+        return micros(pd.DatetimeIndex(self.headlines["available_at"], tz="UTC"))
+
+    @cached_property
+    def _items(self) -> tuple[Headline, ...]:
+        rows = self.headlines[["id", "available_at", "title", "source", "symbol"]]
+        return tuple(Headline(*row) for row in rows.itertuples(index=False, name=None))
+
+    @cached_property
+    def _ahead(self) -> pd.DataFrame:
+        return probabilities(self.panel.close_times, self.odds)
+
+    @cached_property
+    def _odds_names(self) -> list[str]:
+        return [f"{meeting} {outcome}" for meeting, outcome in self._ahead.columns]
+
+    @cached_property
+    def _odds_table(self) -> Floats:
+        return self._ahead.to_numpy()
+
+    @cached_property
+    def _flow_names(self) -> list[str]:
+        names = [name for name in _FLOWS if name in self.panel.context]
+        return [f"{name} {symbol}" for name in names for symbol in self.panel.symbols]
+
+    @cached_property
+    def _flow_table(self) -> Floats:
+        return self._table([name for name in _FLOWS if name in self.panel.context])
+
+    @cached_property
+    def _macro_names(self) -> list[str]:
+        return [name for name in _MACRO if name in self.panel.context]
+
+    @cached_property
+    def _macro_table(self) -> Floats:
+        return self._table(self._macro_names)
+
+    @cached_property
+    def _ages_table(self) -> Floats:
+        return self.ages.to_numpy(dtype=np.float64)
+
+    def _table(self, names: Sequence[str]) -> Floats:
+        parts = [self.panel.context[name].to_numpy() for name in names]
+        return np.column_stack(parts) if parts else np.empty((len(self.panel), 0))
+
+
+def _known(names: Sequence[str], row: Floats) -> dict[str, float]:
+    return {name: value for name, value in zip(names, row.tolist(), strict=True) if value == value}
+
+
+def load_world(
+    lake: Lake,
+    venue: str,
+    symbols: Sequence[str],
+    timeframe: str = "1h",
+    start: When = None,
+    end: When = None,
+    warmup_bars: int = 0,
+) -> World:
+    """Read candles of `symbols` and join everything else as of each bar's close.
+
+    `start` and `end` are open times, both inclusive; a bare date as `end` is that whole day, and a
+    time without a zone is UTC. The panel begins `warmup_bars` earlier where there is data. Raises
+    UsageError or DataError naming the nearest valid symbol or range.
+    """
+    step = parse_timeframe(timeframe)
+    first, last = _bound(start, "start"), _bound(end, "end")
+    if first is not None and last is not None and first > last:
+        raise UsageError(f"start {start} is after end {end}; swap them")
+    names = _symbols(lake, venue, symbols, timeframe)
+    candles = _candles(lake, venue, names, timeframe, first, last, warmup_bars * step)
+    panel, heard = _panel(candles, timeframe, step, source=_source(candles, venue, timeframe))
+    context, headlines, odds, ages = gather(lake, venue, panel.symbols, panel.index, step)
+    ages.insert(0, "candles", age_hours(panel.close_times, heard))
+    world = Panel.from_frames(
+        open=panel.open, high=panel.high, low=panel.low, close=panel.close, volume=panel.volume,
+        timeframe=step, context=context, source=panel.source,
+    )  # fmt: skip
+    asked = 0 if first is None else int(world.index.searchsorted(first))
+    return World(world, headlines, odds, ages, asked)
+
+
+def _bound(when: When, what: str) -> pd.Timestamp | None:
+    if when is None:
+        return None
+    try:
+        moment = pd.Timestamp(when)
+    except ValueError:
+        raise UsageError(f"{what} {when!r} is not a time; write it as 2024-01-31") from None
+    if moment is pd.NaT:
+        raise UsageError(f"{what} {when!r} is not a time; write it as 2024-01-31")
+    moment = moment.tz_localize("UTC") if moment.tz is None else moment.tz_convert("UTC")
+    bare_day = (isinstance(when, date) and not isinstance(when, datetime)) or (
+        isinstance(when, str) and len(when.strip()) <= len("2024-01-31")
+    )
+    if what == "end" and bare_day:
+        moment += pd.Timedelta(1, unit="D") - pd.Timedelta(1, unit="us")
+    return moment.as_unit("us")
+
+
+def _symbols(lake: Lake, venue: str, symbols: Sequence[str], timeframe: str) -> tuple[str, ...]:
+    if isinstance(symbols, str) or not len(symbols):
+        raise UsageError(f"symbols is {symbols!r}; give a list such as ['BTC/USDT']")
+    twice = [symbol for symbol in symbols if list(symbols).count(symbol) > 1]
+    if twice:
+        raise UsageError(f"symbol {twice[0]} is asked for twice")
+    candles = [name for name in lake.series() if name.kind == "ohlcv"]
+    there = sorted(n.symbol for n in candles if (n.venue, n.timeframe) == (venue, timeframe))
+    if not there:
+        known = sorted({f"{name.venue} {name.timeframe}" for name in candles})
+        offer = f"it has candles of {', '.join(known)}" if known else "it has no candles at all"
+        raise DataError(f"the lake {lake.root} has no {timeframe} candles of {venue}; {offer}")
+    for symbol in symbols:
+        if symbol not in there:
+            near = (difflib.get_close_matches(symbol, there, n=1, cutoff=0.0) or there)[0]
+            raise UsageError(
+                f"{venue} has no {timeframe} candles of {symbol}; the nearest is {near}"
+                f" (there are {', '.join(there)})"
+            )
+    return tuple(sorted(symbols))
+
+
+def _candles(
+    lake: Lake, venue: str, symbols: Sequence[str], timeframe: str,
+    first: pd.Timestamp | None, last: pd.Timestamp | None, warmup: pd.Timedelta,
+) -> dict[str, pl.DataFrame]:  # fmt: skip
+    since = None if first is None else (first - warmup).to_pydatetime()
+    until = None if last is None else last.to_pydatetime()
+    candles = {}
+    for symbol in symbols:
+        rows = lake.read("ohlcv", venue, symbol, timeframe, since, until)
+        wanted = (
+            rows if first is None else rows.filter(pl.col("event_time") >= first.to_pydatetime())
+        )
+        if wanted.is_empty():
+            stored = lake.read("ohlcv", venue, symbol, timeframe)["event_time"]
+            raise UsageError(
+                f"{venue} {symbol} {timeframe} has no candle from {first or 'its start'} to"
+                f" {last or 'its end'}; it has {stored[0]:%Y-%m-%d %H:%M} to {stored[-1]:%Y-%m-%d %H:%M}"
+            )
+        candles[symbol] = rows
+    return candles
+
+
+def _panel(
+    candles: dict[str, pl.DataFrame], timeframe: str, step: pd.Timedelta, source: str
+) -> tuple[Panel, pd.DatetimeIndex]:
+    """The bars on one full grid, and the moments at which any bar became known."""
+    opens = {symbol: instants(rows["event_time"]) for symbol, rows in candles.items()}
+    begin = min(index[0] for index in opens.values())
+    grid = pd.date_range(begin, max(index[-1] for index in opens.values()), freq=step, unit="us")
+    width = int(step / pd.Timedelta(1, unit="us"))
+    frames = {name: np.full((len(grid), len(candles)), np.nan) for name in _COLUMNS}
+    for column, (symbol, rows) in enumerate(candles.items()):
+        at, off = np.divmod(micros(opens[symbol]) - micros(grid)[0], width)
+        if off.any():
+            odd = opens[symbol][int(np.flatnonzero(off)[0])]
+            raise DataError(f"{symbol} {timeframe} has a candle at {odd}, which is not on the grid")
+        for name in _COLUMNS:
+            frames[name][at, column] = rows[name].to_numpy()
+    made = {n: pd.DataFrame(f, index=grid, columns=list(candles)) for n, f in frames.items()}
+    known = grid[np.isfinite(frames["close"]).any(axis=1)] + step
+    return Panel.from_frames(**made, timeframe=step, source=source), known
+
+
+def _source(candles: dict[str, pl.DataFrame], venue: str, timeframe: str) -> str:
+    if venue != SAMPLE:
+        return f"{venue} {timeframe}, recorded"
+    seeds = sorted({seed for rows in candles.values() for seed in rows["seed"].unique()})
+    return f"SYNTHETIC sample world, seed {', '.join(map(str, seeds))}"

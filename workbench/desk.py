@@ -1,0 +1,247 @@
+"""The composition root: desk.toml and entry points become a Desk.
+
+The only file that knows every adapter. Replay, paper and live differ by the objects put in here,
+never by a branch elsewhere. It reads configuration and wires; it decides nothing.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from workbench.cycle import HISTORY_DAYS
+from workbench.data.lake import Lake
+from workbench.data.sample import VENUE as SAMPLE
+from workbench.data.sample import write_sample
+from workbench.data.snapshot import World, load_world
+from workbench.domain import (
+    Bar,
+    Book,
+    Case,
+    Costs,
+    Cycle,
+    Fill,
+    Limits,
+    Order,
+    UsageError,
+    Verdict,
+    parse_timeframe,
+)
+from workbench.execution.bar_broker import BarBroker
+from workbench.judges.rubric import rubric
+from workbench.strategies.regime import HISTORY_DAYS as REGIME_DAYS
+from workbench.strategies.regime import with_regime
+from workbench.strategies.vote import Strategy
+
+Judge = Callable[[Sequence[Case]], list[Verdict]]
+Progress = Callable[[int, int, str], None]
+CONFIG = "desk.toml"
+
+
+class Broker(Protocol):
+    """Whoever fills orders. `fills` tells what happened since the last close, each fill once;
+    `execute` sends this close's orders, and what comes of them is told by a later `fills`."""
+
+    def fills(self, book: Book, bar: Bar) -> list[Fill]: ...
+
+    def execute(self, orders: Sequence[Order]) -> None: ...
+
+
+class Log(Protocol):
+    """Whoever keeps the record of each bar; a plain list will do."""
+
+    def append(self, cycle: Cycle, /) -> object: ...
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the data is: a lake, and which part of it the desk trades."""
+
+    lake: Path = Path("var/lake")
+    venue: str = SAMPLE
+    symbols: tuple[str, ...] = ()
+    timeframe: str = "1h"
+
+
+@dataclass(frozen=True)
+class Desk:
+    """Everything that one bar needs. Change it with dataclasses.replace."""
+
+    strategies: Sequence[Strategy]
+    judge: Judge = rubric
+    limits: Limits = field(default_factory=Limits)
+    costs: Costs = field(default_factory=Costs)
+    broker: Broker | None = None  # type: ignore[assignment]  # the bar broker, if none is given
+    journal: Log = field(default_factory=list[Cycle])
+    reduce: float = 0.5
+    capital: float = 10_000.0
+    source: Source = field(default_factory=Source)
+    journal_path: Path = Path("var/journal.db")
+
+    def __post_init__(self) -> None:
+        if not self.strategies:
+            raise UsageError("the desk has no strategies; name at least one")
+        if not 0.0 < self.reduce < 1.0:
+            raise UsageError(f"desk.reduce is {self.reduce:g}; it must be between 0 and 1")
+        if self.broker is None:
+            object.__setattr__(self, "broker", BarBroker(self.limits, self.costs))
+
+    @property
+    def bars(self) -> int:
+        """How many bars of history one snapshot carries."""
+        a_day = round(parse_timeframe("1d") / parse_timeframe(self.source.timeframe))
+        return max(HISTORY_DAYS * max(a_day, 1), *(s.lookback for s in self.strategies))
+
+    def world(
+        self, start: str | None = None, end: str | None = None, progress: Progress | None = None
+    ) -> World:
+        """The desk's data from `start` to `end` (dates, inclusive), regimes labelled.
+
+        History before `start` is loaded for the indicators where there is any; `world.start` is
+        the first bar that may trade. The sample world is made on first use.
+        """
+        source, lake = self.source, Lake(self.source.lake)
+        if source.venue == SAMPLE and not any(s.venue == SAMPLE for s in lake.series()):
+            write_sample(lake, progress=progress)
+        a_day = max(round(parse_timeframe("1d") / parse_timeframe(source.timeframe)), 1)
+        symbols = source.symbols or tuple(
+            name.symbol
+            for name in lake.series()
+            if (name.kind, name.venue, name.timeframe) == ("ohlcv", source.venue, source.timeframe)
+        )
+        world = load_world(
+            lake, source.venue, symbols, source.timeframe, start, end,
+            warmup_bars=REGIME_DAYS * a_day,
+        )  # fmt: skip
+        return replace(world, panel=with_regime(world.panel))
+
+    def book(self, world: World) -> Book:
+        """A flat book at the first bar that may trade."""
+        return Book.start(world.panel.symbols, self.capital, world.panel.index[world.start])
+
+
+# --- desk.toml ---------------------------------------------------------------------------------
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _DeskTable(_Table):
+    capital: float = 10_000.0
+    strategies: tuple[str, ...] = ("ema_adx", "rsi_bounce", "news_sentiment")
+    judge: str = "rubric"
+    reduce: float = 0.5
+    journal: Path = Path("var/journal.db")
+
+
+class _DataTable(_Table):
+    lake: Path = Path("var/lake")
+    venue: str = SAMPLE
+    symbols: tuple[str, ...] = ()
+    timeframe: str = "1h"
+
+
+def _numbers(name: str, defaults: Mapping[str, float]) -> type[_Table]:
+    fields: dict[str, Any] = {key: (float, value) for key, value in defaults.items()}
+    return create_model(name, __base__=_Table, **fields)
+
+
+_LimitsTable = _numbers("limits", Limits()._asdict())
+_CostsTable = _numbers("costs", Costs()._asdict())
+
+
+class Settings(BaseSettings):
+    """desk.toml, overridden by variables such as WORKBENCH_DATA__VENUE."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid", frozen=True, env_prefix="WORKBENCH_", env_nested_delimiter="__"
+    )
+    file: ClassVar[Path | None] = None
+
+    desk: _DeskTable = Field(default_factory=_DeskTable)
+    data: _DataTable = Field(default_factory=_DataTable)
+    limits: _LimitsTable = Field(default_factory=_LimitsTable)  # type: ignore[valid-type]
+    costs: _CostsTable = Field(default_factory=_CostsTable)  # type: ignore[valid-type]
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Variables win over the file; nothing else is read."""
+        toml = TomlConfigSettingsSource(settings_cls, cls.file) if cls.file else None
+        return (env_settings, toml) if toml else (env_settings,)
+
+
+def load_desk(path: str | Path | None = None, **changed: Any) -> Desk:
+    """The desk of a desk.toml (by default the one in this folder; without one, the defaults).
+
+    `changed` replaces fields of the Desk, for example `judge=always`. Relative paths in the file
+    are taken from its folder. Raises UsageError naming the file, the key and the nearest valid one.
+    """
+    file = Path(path) if path is not None else Path(CONFIG)
+    if path is not None and not file.is_file():
+        raise UsageError(f"{file} is not there; leave --config away to use the defaults")
+    settings = _settings(file if file.is_file() else None)
+    folder = file.parent if file.is_file() else Path()
+    table, data = settings.desk, settings.data
+    fields: dict[str, Any] = {
+        "strategies": tuple(_plugin("strategies", name) for name in table.strategies),
+        "judge": _plugin("judges", table.judge),
+        "limits": Limits(**settings.limits.model_dump()),
+        "costs": Costs(**settings.costs.model_dump()),
+        "reduce": table.reduce,
+        "capital": table.capital,
+        "source": Source(folder / data.lake, data.venue, data.symbols, data.timeframe),
+        "journal_path": folder / table.journal,
+    }
+    return Desk(**(fields | changed))
+
+
+def _settings(file: Path | None) -> Settings:
+    where = str(file or "the environment")
+    try:
+        return type("Settings", (Settings,), {"file": file})()
+    except tomllib.TOMLDecodeError as broken:
+        raise UsageError(f"{where} is not valid TOML: {broken}") from None
+    except ValidationError as invalid:
+        first = invalid.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            raise UsageError(f"{where}: unknown key {key}{_nearest(first['loc'])}") from None
+        raise UsageError(f"{where}: {key} is {first['input']!r}: {first['msg']}") from None
+
+
+def _nearest(location: Sequence[int | str]) -> str:
+    model: Any = Settings
+    for part in location[:-1]:
+        model = model.model_fields[str(part)].annotation
+    close = difflib.get_close_matches(str(location[-1]), list(model.model_fields), 1, 0.0)
+    return "; the nearest valid one is " + ".".join([*map(str, location[:-1]), close[0]])
+
+
+def _plugin(group: str, name: str) -> Any:
+    found = {point.name: point for point in entry_points(group=f"workbench.{group}")}
+    if name not in found:
+        close = difflib.get_close_matches(name, list(found), 1, 0.0)
+        nearest = f"; the nearest is {close[0]}" if close else "; run `make setup` first"
+        raise UsageError(f"there is no {name!r} among the installed {group}{nearest}")
+    return found[name].load()

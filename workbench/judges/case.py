@@ -1,0 +1,135 @@
+"""The case a judge is shown: numbers, headlines and ids of one wanted entry, canonical and hashed.
+
+Equity, size and keys are not in it: there is nothing to leak and nothing to size. Two cases with
+the same content have the same bytes in any process, so a verdict can be recorded and replayed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from workbench.domain import Case, DataError, Panel, Regime, Signal, Snapshot
+
+SCHEMA = 1
+STALE_HOURS = {
+    "funding": 16.0, "netflow": 72.0, "mvrv": 72.0, "sentiment": 72.0, "headlines": 72.0,
+    "fear_greed": 48.0, "dxy": 120.0, "vix": 120.0, "fed_funds": 120.0, "fed_expected_bps": 168.0,
+    "odds": 168.0,
+}  # fmt: skip
+"""A feed silent for longer is named as missing (weekends and holidays allowed for)."""
+
+
+def build_cases(
+    snapshot: Snapshot, signals: Sequence[Signal], wants: Mapping[str, tuple[int, float]]
+) -> list[Case]:
+    """One case for every symbol the votes want. Raises DataError on knowledge from the future."""
+    late = [h for h in snapshot.headlines if h.available_at > snapshot.as_of]
+    if late:
+        raise DataError(
+            f"headline {late[0].id} is available at {late[0].available_at}, after the close it"
+            f" would decide ({snapshot.as_of}); the news feed's available_at is wrong"
+        )
+    missing = tuple(
+        sorted(
+            name
+            for name, hours in snapshot.staleness.items()
+            if not hours <= STALE_HOURS.get(name, 72.0)
+        )
+    )
+    return [
+        Case(
+            as_of=snapshot.as_of,
+            symbol=symbol,
+            side=side,
+            signals=tuple(s for s in signals if s.symbol == symbol),
+            regime=_regime(snapshot.panel, symbol),
+            features=features(snapshot, symbol),
+            headlines=tuple(h for h in snapshot.headlines if about(h.symbol, symbol)),
+            missing=missing,
+        )
+        for symbol, (side, _) in sorted(wants.items())
+    ]
+
+
+def about(subject: str, symbol: str) -> bool:
+    """Is a headline's subject ("BTC", "BTC/USDT", "" for the market) about this symbol?"""
+    return not subject or subject.split("/")[0] == symbol.split("/")[0]
+
+
+def features(snapshot: Snapshot, symbol: str) -> dict[str, float | None]:
+    """Numbers known at the close, None where unknown. Returns and drawdown are fractions."""
+    panel = snapshot.panel
+    j = panel.symbols.index(symbol)
+    bars_a_day = max(round(pd.Timedelta(days=1) / panel.timeframe), 1)
+    marks = panel.marks[:, j]
+    month = marks[-30 * bars_a_day :]
+    day = np.diff(np.log(marks[-(bars_a_day + 1) :]))
+    numbers: dict[str, float] = {
+        "return_24h": _change(marks, bars_a_day),
+        "return_7d": _change(marks, 7 * bars_a_day),
+        "drawdown_30d": marks[-1] / np.max(month) - 1.0,
+        "volatility_24h": float(np.std(day) * math.sqrt(bars_a_day * 365)) if len(day) else np.nan,
+    }
+    for name, series in panel.context.items():
+        if name != "regime":
+            last = np.asarray(series.iloc[-1])
+            numbers[name] = float(last[j]) if last.ndim else float(last)
+    if "netflow" in panel.context:
+        numbers["netflow_z"] = _z(np.asarray(panel.context["netflow"])[-30 * bars_a_day :, j])
+    numbers |= {f"odds.{name}": value for name, value in snapshot.odds.items()}
+    return {
+        name: float(value) if math.isfinite(value) else None for name, value in numbers.items()
+    }
+
+
+def _change(marks: np.ndarray, bars: int) -> float:
+    return float(marks[-1] / marks[-1 - bars] - 1.0) if len(marks) > bars else math.nan
+
+
+def _z(values: np.ndarray) -> float:
+    """How many deviations the last value is off the mean of them all."""
+    spread = float(np.std(values))
+    return float((values[-1] - np.mean(values)) / spread) if spread > 0.0 else math.nan
+
+
+def _regime(panel: Panel, symbol: str) -> str:
+    codes = panel.context.get("regime")
+    code = 0 if codes is None else int(np.asarray(codes.iloc[-1])[panel.symbols.index(symbol)])
+    return Regime(code).name.lower()
+
+
+def canonical(case: Case) -> str:
+    """The case as canonical JSON: sorted, UTC, numbers as fixed-point text (8 and 8.0 are one)."""
+    content: dict[str, Any] = {
+        "schema": SCHEMA,
+        "as_of": case.as_of.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "symbol": case.symbol,
+        "side": case.side,
+        "regime": case.regime,
+        "signals": sorted(
+            [s.strategy, s.category, s.side, _fixed(s.confidence), s.muted] for s in case.signals
+        ),
+        "features": {name: _fixed(value) for name, value in case.features.items()},
+        "headlines": sorted(
+            [h.id, h.available_at.strftime("%Y-%m-%dT%H:%M:%SZ"), h.source, h.title]
+            for h in case.headlines
+        ),
+        "missing": sorted(case.missing),
+    }
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def case_hash(case: Case) -> str:
+    """sha256 of the canonical case."""
+    return hashlib.sha256(canonical(case).encode()).hexdigest()
+
+
+def _fixed(value: float | None) -> str | None:
+    return None if value is None or not math.isfinite(value) else f"{value + 0.0:.8f}"

@@ -1,0 +1,103 @@
+"""What a run was worth: trades paired from fills, and the figures of an equity curve.
+
+Days are UTC, a year has 365 of them; returns are simple. Nothing is drawn here.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from workbench.research.replay import Replay
+
+DAYS_A_YEAR = 365
+TRADE_COLUMNS = (
+    "symbol", "side", "opened", "closed", "quantity", "entry", "exit", "profit", "return", "reason",
+)  # fmt: skip
+
+
+def trades(fills: pd.DataFrame) -> pd.DataFrame:
+    """Closed trades, one row each, in the order of their entry.
+
+    `exit` is the mean exit price by quantity, `profit` in quote currency net of every fee,
+    `return` the profit over the entry notional, `reason` that of the last exit.
+    """
+    rows: list[tuple[Any, ...]] = []
+    for symbol, own in fills.groupby("symbol", sort=False):
+        number = (own["reason"] == "entry").cumsum()
+        for _, trade in own.groupby(number):
+            closed = _closed(str(symbol), trade)
+            if closed is not None:
+                rows.append(closed)
+    frame = pd.DataFrame(rows, columns=list(TRADE_COLUMNS))
+    return frame.sort_values(["opened", "symbol"], ignore_index=True)
+
+
+def _closed(symbol: str, trade: pd.DataFrame) -> tuple[Any, ...] | None:
+    entry, exits = trade.iloc[0], trade.iloc[1:]
+    sold = float(exits["quantity"].sum())
+    if not math.isclose(sold, float(entry["quantity"]), rel_tol=1e-9):
+        return None  # still open
+    sign = 1.0 if entry["side"] == "buy" else -1.0
+    notional = float(entry["quantity"] * entry["price"])
+    received = float((exits["quantity"] * exits["price"]).sum())
+    profit = sign * (received - notional) - float(trade["fee"].sum())
+    last = exits.iloc[-1]
+    return (
+        symbol, "long" if sign > 0 else "short", entry["time"], last["time"],
+        float(entry["quantity"]), float(entry["price"]), received / sold,
+        profit, profit / notional, last["reason"],
+    )  # fmt: skip
+
+
+def max_drawdown(equity: pd.Series[Any]) -> float:
+    """Lowest equity over its running peak, minus 1; 0 at best."""
+    return float((equity / equity.cummax() - 1.0).min()) if len(equity) else math.nan
+
+
+def sharpe(returns: pd.Series[Any], periods_per_year: int = DAYS_A_YEAR) -> float:
+    """Mean over ddof-1 deviation, annualised; NaN without variance."""
+    spread = float(returns.std(ddof=1))
+    return float(returns.mean()) / spread * math.sqrt(periods_per_year) if spread > 0 else math.nan
+
+
+def daily_returns(equity: pd.Series[Any]) -> pd.Series[Any]:
+    """Simple returns of the equity at the end of each UTC day."""
+    return equity.resample("1D").last().pct_change().dropna()
+
+
+def summary(replay: Replay) -> pd.Series[Any]:
+    """The figures of a run, by name."""
+    closed = trades(replay.fills)
+    won = closed["return"] > 0
+    equity = replay.equity
+    return pd.Series(
+        {
+            "first bar": equity.index[0],
+            "last bar": equity.index[-1],
+            "final equity": float(equity.iloc[-1]),
+            "total return": float(equity.iloc[-1] / replay.capital - 1.0),
+            "max drawdown": max_drawdown(equity),
+            "sharpe (365 d)": sharpe(daily_returns(equity)),
+            "trades": len(closed),
+            "win rate": float(won.mean()) if len(closed) else math.nan,
+            "expectancy": float(closed["return"].mean()) if len(closed) else math.nan,
+            "fees": float(replay.fills["fee"].sum()),
+            "refused": int(replay.blocks.drop("CLAMPED").sum()),
+            "exposed": float(np.mean(_held(replay))),
+        },
+        name=replay.panel.source or "replay",
+    )
+
+
+def _held(replay: Replay) -> pd.Series[Any]:
+    """Share of bars at whose close something was held."""
+    signs = np.where(replay.fills["side"] == "buy", 1.0, -1.0)
+    moves = pd.DataFrame({"time": replay.fills["time"], "symbol": replay.fills["symbol"]})
+    moves["change"] = signs * replay.fills["quantity"]
+    held = moves.pivot_table(index="time", columns="symbol", values="change", aggfunc="sum")
+    held = held.reindex(replay.equity.index).fillna(0.0).cumsum()
+    return (held.abs() > 1e-12).any(axis=1)
