@@ -17,13 +17,13 @@ _HOME = {
     # strategies
     "Votes": "domain", "strategy": "strategies.vote", "check_strategy": "strategies.contract",
     # judge
-    "Case": "domain", "Verdict": "domain", "build_cases": "judges.case",
+    "Case": "domain", "Verdict": "domain", "build_cases": "judges.case", "wanted": "strategies.vote",
     "rubric": "judges.rubric", "always": "judges.always",
     # risk and execution
     "Limits": "domain", "Costs": "domain", "Reason": "domain", "Proposal": "domain",
     "Book": "domain",
     # the desk, one bar of it, years of it
-    "Desk": "desk", "load_desk": "desk", "cycle": "cycle", "replay": "research.replay",
+    "Desk": "desk", "load_desk": "desk", "replay": "research.replay",
     "run_history": "research.history", "summary": "research.metrics",
     # what happened, and how it looks
     "Journal": "journal", "charts": "views", "tables": "views",

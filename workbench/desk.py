@@ -41,6 +41,7 @@ from workbench.domain import (
     parse_timeframe,
 )
 from workbench.execution.bar_broker import BarBroker
+from workbench.journal import Journal, cycle_row
 from workbench.judges.rubric import rubric
 from workbench.strategies.regime import HISTORY_DAYS as REGIME_DAYS
 from workbench.strategies.regime import with_regime
@@ -49,6 +50,7 @@ from workbench.strategies.vote import Strategy
 Judge = Callable[[Sequence[Case]], list[Verdict]]
 Progress = Callable[[int, int, str], None]
 CONFIG = "desk.toml"
+AUTO = "auto"
 
 
 class Broker(Protocol):
@@ -67,13 +69,40 @@ class Log(Protocol):
 
 
 @dataclass(frozen=True)
+class JournalLog:
+    """Keeps each bar's record in a journal."""
+
+    journal: Journal
+
+    def append(self, cycle: Cycle, /) -> None:
+        self.journal.append("cycle", cycle_row(cycle), cycle.as_of)
+
+
+@dataclass(frozen=True)
 class Source:
-    """Where the data is: a lake, and which part of it the desk trades."""
+    """Where the data is: a lake, and which part of it the desk trades.
+
+    Venue "auto" is the imported spot venue with the most symbols, or the sample world while
+    nothing is imported; no symbols means all of the venue's.
+    """
 
     lake: Path = Path("var/lake")
-    venue: str = SAMPLE
+    venue: str = AUTO
     symbols: tuple[str, ...] = ()
     timeframe: str = "1h"
+
+    def resolved(self) -> Source:
+        """The same with venue and symbols named; the sample world has to be written already."""
+        candles = [
+            name
+            for name in Lake(self.lake).series()
+            if name.kind == "ohlcv" and name.timeframe == self.timeframe
+        ]
+        spot = [n.venue for n in candles if n.venue != SAMPLE and not n.venue.endswith("_perp")]
+        most = max(sorted(set(spot)), key=spot.count, default=SAMPLE)
+        venue = most if self.venue == AUTO else self.venue
+        symbols = self.symbols or tuple(n.symbol for n in candles if n.venue == venue)
+        return replace(self, venue=venue, symbols=symbols)
 
 
 @dataclass(frozen=True)
@@ -113,17 +142,13 @@ class Desk:
         History before `start` is loaded for the indicators where there is any; `world.start` is
         the first bar that may trade. The sample world is made on first use.
         """
-        source, lake = self.source, Lake(self.source.lake)
-        if source.venue == SAMPLE and not any(s.venue == SAMPLE for s in lake.series()):
+        source, lake = self.source.resolved(), Lake(self.source.lake)
+        if source.venue == SAMPLE and not source.symbols:
             write_sample(lake, progress=progress)
+            source = self.source.resolved()
         a_day = max(round(parse_timeframe("1d") / parse_timeframe(source.timeframe)), 1)
-        symbols = source.symbols or tuple(
-            name.symbol
-            for name in lake.series()
-            if (name.kind, name.venue, name.timeframe) == ("ohlcv", source.venue, source.timeframe)
-        )
         world = load_world(
-            lake, source.venue, symbols, source.timeframe, start, end,
+            lake, source.venue, source.symbols, source.timeframe, start, end,
             warmup_bars=REGIME_DAYS * a_day,
         )  # fmt: skip
         return replace(world, panel=with_regime(world.panel))
@@ -150,7 +175,7 @@ class _DeskTable(_Table):
 
 class _DataTable(_Table):
     lake: Path = Path("var/lake")
-    venue: str = SAMPLE
+    venue: str = AUTO
     symbols: tuple[str, ...] = ()
     timeframe: str = "1h"
 
@@ -205,7 +230,7 @@ def load_desk(path: str | Path | None = None, **changed: Any) -> Desk:
     table, data = settings.desk, settings.data
     fields: dict[str, Any] = {
         "strategies": tuple(_plugin("strategies", name) for name in table.strategies),
-        "judge": _plugin("judges", table.judge),
+        "judge": load_judge(table.judge),
         "limits": Limits(**settings.limits.model_dump()),
         "costs": Costs(**settings.costs.model_dump()),
         "reduce": table.reduce,
@@ -214,6 +239,11 @@ def load_desk(path: str | Path | None = None, **changed: Any) -> Desk:
         "journal_path": folder / table.journal,
     }
     return Desk(**(fields | changed))
+
+
+def load_judge(name: str) -> Judge:
+    """An installed judge by name. Raises UsageError naming the nearest one."""
+    return _plugin("judges", name)
 
 
 def _settings(file: Path | None) -> Settings:

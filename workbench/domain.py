@@ -21,27 +21,15 @@ import pandas as pd
 
 from workbench import arrays as a
 from workbench.arrays import Bools, Floats, Ints
+from workbench.errors import DataError, UsageError, WorkbenchError
+
+__all__ = [
+    "Bar", "Book", "Case", "Costs", "Cycle", "DataError", "Decision", "Fill", "Headline", "Limits",
+    "Order", "Panel", "Proposal", "Reason", "Regime", "Ruling", "Signal", "Snapshot", "UsageError",
+    "Verdict", "Votes", "WorkbenchError", "parse_timeframe",
+]  # fmt: skip
 
 Context = Mapping[str, "pd.DataFrame | pd.Series[Any]"]
-
-
-# --- errors ------------------------------------------------------------------------------------
-
-
-class WorkbenchError(Exception):
-    """One clear sentence: what, where, what to do. `exit_code` is what the command line returns."""
-
-    exit_code = 1
-
-
-class UsageError(WorkbenchError, ValueError):
-    """The caller asked for something impossible (exit code 2)."""
-
-    exit_code = 2
-
-
-class DataError(WorkbenchError, ValueError):
-    """The data, a file or the journal is at fault (exit code 1)."""
 
 
 # --- codes -------------------------------------------------------------------------------------

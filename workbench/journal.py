@@ -22,16 +22,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from workbench import arrays as a
 from workbench import journal_sqlite as sqlite
-from workbench.domain import Book, Cycle, DataError, UsageError
+from workbench.errors import DataError, UsageError
 from workbench.journal_json import refuse_secrets, to_json, to_plain, utc_text
+
+if TYPE_CHECKING:
+    from workbench.domain import Book, Cycle
 
 __all__ = ["Entry", "Head", "Journal", "JournalBroken", "book_from", "cycle_row", "to_json"]
 
@@ -170,13 +172,12 @@ class Journal:
         self.close()
 
     def _read(self, query: sa.Executable) -> Sequence[Any]:
+        def once() -> Sequence[Any]:
+            with self._engine.connect() as connection:
+                return connection.execute(query).all()
+
         with self._said():
-            while True:
-                before = sqlite.at_rest(self.path) if self.readonly else None
-                with self._engine.connect() as connection:
-                    rows = connection.execute(query).all()
-                if not self.readonly or before == sqlite.at_rest(self.path):
-                    return rows
+            return sqlite.undisturbed(self.path, once) if self.readonly else once()
 
     def _entry(self, row: Any) -> Entry:
         seq, at, kind, body, prev_hash, digest = row
@@ -213,6 +214,10 @@ def cycle_row(cycle: Cycle) -> dict[str, Any]:
 
 def book_from(body: Mapping[str, Any]) -> Book:
     """The book in a `cycle_row`. Raises DataError if there is none, or one of another shape."""
+    # Here, because they load pandas and numba, which a writer of rows can do without.
+    from workbench import arrays as a  # noqa: PLC0415
+    from workbench.domain import Book  # noqa: PLC0415
+
     try:
         symbols = tuple(body["book"]["symbols"])
         rows = [[float(cell) for cell in row] for row in body["book"]["positions"]]

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from workbench.domain import UsageError
+from workbench.errors import UsageError
 
 
 def to_json(value: object) -> str:

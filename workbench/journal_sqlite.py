@@ -7,12 +7,17 @@ file it is. It knows nothing of what the rows say or how they are sealed.
 from __future__ import annotations
 
 import sqlite3
+import time
+from collections.abc import Callable
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import quote
 
-from workbench.domain import DataError, UsageError
+from workbench.errors import DataError, UsageError
+
+_Read = TypeVar("_Read")
 
 LOCK = "BEGIN IMMEDIATE"
 COUNTER = "SELECT seq FROM sqlite_sequence WHERE name = 'journal'"
@@ -55,12 +60,26 @@ def at_rest(path: Path) -> tuple[int, int] | None:
     return stat.st_mtime_ns, stat.st_size
 
 
+def undisturbed(path: Path, read: Callable[[], _Read]) -> _Read:
+    """What `read` returns or raises, once no writer came or went while it read."""
+    while True:
+        before = at_rest(path)
+        try:
+            result = read()
+        except Exception:
+            if before == at_rest(path):
+                raise
+        else:
+            if before == at_rest(path):
+                return result
+
+
 def connect(path: Path, readonly: bool, timeout_s: float) -> sqlite3.Connection:
     """A connection without transactions of its own; a reader's makes no file."""
     mode = "rwc"
     if readonly:
         # To read a journal at rest, SQLite would make a log beside it unless told that nobody
-        # writes. Whoever reads compares `at_rest` before and after, and reads again.
+        # writes. Whoever reads does it `undisturbed`.
         mode = "ro" if at_rest(path) is None else "ro&immutable=1"
     connection = sqlite3.connect(
         f"file:{quote(str(path.absolute()))}?mode={mode}",
@@ -88,10 +107,16 @@ def prepare(path: Path, readonly: bool, timeout_s: float) -> None:
             )
         if not readonly:
             path.parent.mkdir(parents=True, exist_ok=True)
-        with closing(connect(path, readonly, timeout_s)) as connection:
-            _recognise(connection, path, readonly)  # before a stranger's file is touched
-            if not readonly:
-                _make(connection, path)
+
+        def open_once() -> None:
+            with closing(connect(path, readonly, timeout_s)) as connection:
+                connection.execute("BEGIN")  # one moment of the file, which another may be making
+                _recognise(connection, path, readonly)  # before a stranger's file is touched
+                connection.execute("COMMIT")
+                if not readonly:
+                    _make(connection, path, timeout_s)
+
+        undisturbed(path, open_once) if readonly else open_once()
     except OSError as error:
         raise DataError(f"the journal {path} cannot be opened: {error.strerror}") from None
     except sqlite3.Error as error:
@@ -115,8 +140,8 @@ def _recognise(connection: sqlite3.Connection, path: Path, readonly: bool) -> No
         raise DataError(f"{path} is empty, no journal; run first what writes it")
 
 
-def _make(connection: sqlite3.Connection, path: Path) -> None:
-    if connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
+def _make(connection: sqlite3.Connection, path: Path, timeout_s: float) -> None:
+    if _logged(connection, time.monotonic() + timeout_s) != "wal":
         raise DataError(f"the file system of {path} cannot hold a journal; use a local disk")
     connection.execute(LOCK)
     _recognise(connection, path, readonly=False)  # another process may have been quicker
@@ -125,10 +150,21 @@ def _make(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("COMMIT")
 
 
+def _logged(connection: sqlite3.Connection, deadline: float) -> str:
+    while True:
+        try:
+            return connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+        except sqlite3.OperationalError as error:
+            # Two processes that make one journal: SQLite waits for any lock but this one.
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+
+
 def sentence(path: Path, error: BaseException | None, timeout_s: float) -> str:
     """What a driver's error means to the person who reads it."""
     match getattr(error, "sqlite_errorcode", 0) & 0xFF:  # the low byte is the family
-        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED | sqlite3.SQLITE_PROTOCOL:
             return (
                 f"the journal {path} has been locked by another process for more than"
                 f" {timeout_s:g} s, and nothing was written; find what holds it, then try again"

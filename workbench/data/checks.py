@@ -1,8 +1,9 @@
 """What a recorded table must be before a row of it is stored.
 
-Pure functions over polars frames. A fault is raised as `Fault`: where (a row, counted from 1 after
-any header) and what is wrong; the importer adds the file's name. Nothing is repaired here but what
-cannot be misread: exact copies of a row and candles that are not finished are dropped and counted.
+Pure functions over polars frames. A fault is raised as `FaultError`: where (a row, counted from 1
+after any header) and what is wrong; the importer adds the file's name. Nothing is repaired here
+but what cannot be misread: exact copies of a row and candles that are not finished are dropped and
+counted.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _ISO_DAY = r"^\d{4}-\d\d-\d\d"
 _DAY_FIRST = r"^\d{1,2}/\d{1,2}/\d\d(?: 0:00)?$"
 
 
-class Fault(DataError):
+class FaultError(DataError):
     """A table that must not go in: a half sentence, "row 17: ..."."""
 
 
@@ -30,9 +31,9 @@ def need(rows: pl.DataFrame, columns: Sequence[str]) -> None:
     """Raise unless the columns are there and there is at least one row."""
     for column in columns:
         if column not in rows.columns:
-            raise Fault(f"has no column {column!r} (it has {', '.join(rows.columns)})")
+            raise FaultError(f"has no column {column!r} (it has {', '.join(rows.columns)})")
     if rows.is_empty():
-        raise Fault("has no rows")
+        raise FaultError("has no rows")
 
 
 def first_row(bad: pl.Series) -> int | None:
@@ -47,7 +48,7 @@ def refuse_where(rows: pl.DataFrame, bad: pl.Expr, said: str) -> None:
     if at is not None:
         row = rows.row(at - 1, named=True)
         # "row" is the number in the file, where earlier rows have been dropped since
-        raise Fault(
+        raise FaultError(
             f"row {row.get('row', at)}: {said.format_map({k: _shown(v) for k, v in row.items()})}"
         )
 
@@ -62,18 +63,18 @@ def times(column: pl.Series) -> pl.Series:
     """Moments with a zone as UTC microseconds; text must carry Z, an offset or UTC."""
     if isinstance(column.dtype, pl.Datetime):
         if column.dtype.time_zone is None:
-            raise Fault(f"row 1: {column.name} {_shown(column[0])} has no time zone")
+            raise FaultError(f"row 1: {column.name} {_shown(column[0])} has no time zone")
         parsed = column.dt.convert_time_zone("UTC").cast(INSTANT)
         _all_parsed(column, parsed, "is missing")
         return parsed
     if column.dtype != pl.String:
-        raise Fault(f"row 1: {column.name} {column[0]!r} is a {column.dtype}, not a time")
+        raise FaultError(f"row 1: {column.name} {column[0]!r} is a {column.dtype}, not a time")
     text = column.str.strip_chars().str.replace(r" ?(UTC|Z)$", "+00:00").str.replace(" ", "T")
     text = text.str.replace(r"([+-]\d\d)(\d\d)$", "$1:$2")
     bare = text.str.contains(r"^\d{4}-\d\d-\d\d(T[\d:.]+)?$").fill_null(value=False)
     if bare.any():
         at = bare.arg_true()[0]
-        raise Fault(f"row {at + 1}: {column.name} {column[at]!r} has no time zone")
+        raise FaultError(f"row {at + 1}: {column.name} {column[at]!r} has no time zone")
     parsed = pl.select(
         pl.coalesce(
             text.str.to_datetime(f, time_unit="us", time_zone="UTC", strict=False)
@@ -98,7 +99,7 @@ def days(column: pl.Series) -> pl.Series:
             else iso
         )
     else:
-        raise Fault(f"row 1: {column.name} {column[0]!r} is a {column.dtype}, not a day")
+        raise FaultError(f"row 1: {column.name} {column[0]!r} is a {column.dtype}, not a day")
     _all_parsed(column, parsed, "is not a day")
     return parsed.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
 
@@ -106,7 +107,7 @@ def days(column: pl.Series) -> pl.Series:
 def _all_parsed(raw: pl.Series, parsed: pl.Series, fault: str) -> None:
     at = first_row(parsed.is_null())
     if at is not None:
-        raise Fault(f"row {at}: {raw.name} {raw[at - 1]!r} {fault}")
+        raise FaultError(f"row {at}: {raw.name} {raw[at - 1]!r} {fault}")
 
 
 def numbers(rows: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
@@ -116,11 +117,11 @@ def numbers(rows: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
         if column.dtype == pl.String:
             column = column.str.strip_chars().replace(["", "."], [None, None])
         elif not column.dtype.is_numeric() and column.dtype != pl.Null:
-            raise Fault(f"row 1: {name} {column[0]!r} is a {column.dtype}, not a number")
+            raise FaultError(f"row 1: {name} {column[0]!r} is a {column.dtype}, not a number")
         cast = column.cast(pl.Float64, strict=False)
         at = first_row(cast.is_null() & column.is_not_null())
         if at is not None:
-            raise Fault(f"row {at}: {name} {rows[name][at - 1]!r} is not a number")
+            raise FaultError(f"row {at}: {name} {rows[name][at - 1]!r} is not a number")
         rows = rows.with_columns(cast.fill_nan(None).alias(name))
     return rows
 

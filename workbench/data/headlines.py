@@ -98,16 +98,16 @@ IRREGULAR = {
 
 # Said of what follows: the next scored word or two turn round. The second set has a meaning of
 # its own ("bitcoin drops 6%") and turns only what it governs at once ("drops lawsuit").
-DENIALS = frozenset(
-    """dismiss dismisses dismissed deny denies denied refute refutes refuted debunk debunks debunked
-    withdraws withdrew overturns overturned averts averted avoids avoided no not never none without
-    isnt wasnt dont doesnt didnt wont cant couldnt cannot hardly fails failed unlikely""".split()
-)
-ENDINGS = frozenset(
-    """drops dropped lifts lifted rejects rejected blocks blocked ends ended halts halted""".split()
-)
+_DENIALS = """
+dismiss dismisses dismissed deny denies denied refute refutes refuted debunk debunks debunked
+withdraws withdrew overturns overturned averts averted avoids avoided no not never none without
+isnt wasnt dont doesnt didnt wont cant couldnt cannot hardly fails failed unlikely
+"""
+_ENDINGS = "drops dropped lifts lifted rejects rejected blocks blocked ends ended halts halted"
+_BREAKS = ", . ; : ! ? after as amid despite while but below above"
+DENIALS, ENDINGS = frozenset(_DENIALS.split()), frozenset(_ENDINGS.split())
+BREAKS = frozenset(_BREAKS.split())
 DENIAL_REACH, ENDING_REACH = 5, 3
-BREAKS = frozenset(", . ; : ! ? after as amid despite while but below above".split())
 REVERSED = 0.6  # no crash is better than a crash, and less than a rally
 
 _TOKEN = re.compile(r"[a-z0-9%$]+|[,.;:!?]")

@@ -18,8 +18,8 @@ Why each lag (facts: provider documentation and release calendars):
   DCOILWTICO comes on Wednesdays with up to nine days' delay; we wait ten days.
 - WALCL is Wednesday's level in Thursday's H.4.1 (16:30 in New York; Friday after a holiday).
 - Monthly series are stamped with the first day of the month they are about. From
-  2019 to mid-2025 UNRATE came out by the 10th of the next month, CPI by the 16th, M2 by the 28th, FEDFUNDS
-  in the first days.
+  2019 to mid-2025 UNRATE came out by the 10th of the next month, CPI by the 16th, M2 by the 28th,
+  FEDFUNDS in its first days.
 - Fear & greed is published shortly after its stamp and may change in its first hour.
 - A Polymarket trade is on chain, and served, within a minute.
 """
@@ -33,9 +33,9 @@ import polars as pl
 Lag = Callable[[pl.Expr], pl.Expr]
 
 
-def after(**span: int) -> Lag:
+def after(*, days: int = 0, hours: int = 0, minutes: int = 0) -> Lag:
     """A fixed time after the stamp: after(hours=15)."""
-    return lambda stamp: stamp + pl.duration(**span)
+    return lambda stamp: stamp + pl.duration(days=days, hours=hours, minutes=minutes)
 
 
 def weekdays_after(days: int, hour: int) -> Lag:

@@ -12,14 +12,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
+from math import isnan
 from pathlib import Path
 
 import polars as pl
 
 from workbench.data import checks
-from workbench.data.checks import Fault
+from workbench.data.checks import FaultError
 from workbench.data.headlines import clean, headline_id
 from workbench.data.lags import FRED_TIMEFRAMES, LAGS
 from workbench.data.lake import Lake, SeriesName
@@ -97,7 +98,9 @@ def import_recorded(
             else:
                 imported.append(_import(path, file, lake, now, *place))
         except DataError as error:
-            refused.append((file, f"{file}: {error}" if isinstance(error, Fault) else str(error)))
+            refused.append(
+                (file, f"{file}: {error}" if isinstance(error, FaultError) else str(error))
+            )
     if progress is not None:
         progress(len(files), len(files), "")
     return ImportReport(tuple(imported), tuple(skipped), tuple(refused))
@@ -121,7 +124,7 @@ def _load(path: Path) -> pl.DataFrame:
             return pl.read_parquet(path, hive_partitioning=False)
         rows = pl.read_csv(path, infer_schema=False)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
-        raise Fault(f"cannot be read ({str(error).splitlines()[0]}); fetch it again") from None
+        raise FaultError(f"cannot be read ({str(error).splitlines()[0]}); fetch it again") from None
     return rows.rename(lambda name: name.lstrip("\ufeff"))
 
 
@@ -188,7 +191,7 @@ def _place_prediction(names: list[str], _now: datetime) -> tuple[SeriesName, Rea
     return SeriesName("prediction", "polymarket", "FOMC", "event"), _odds
 
 
-def _place_macro(names: list[str], _now: datetime) -> tuple[SeriesName, Reader] | None:
+def _place_macro(names: list[str], _now: datetime) -> tuple[SeriesName, Reader] | str | None:
     if names == ["vix_daily"]:
         reader = partial(_daily, feed="VIX", stamp="DATE")
         return SeriesName("macro", "cboe", "VIX", "1b"), reader
@@ -197,8 +200,10 @@ def _place_macro(names: list[str], _now: datetime) -> tuple[SeriesName, Reader] 
         reader = partial(_daily, feed="DXY", stamp="Date", without=("Volume",))
         return SeriesName("macro", "ice", "DXY", "1b"), reader
     series = names[0].removeprefix("fred_")
-    if len(names) != 1 or series not in FRED_TIMEFRAMES or series == names[0]:
-        return None  # a FRED series without a known publication lag has no honest available_at
+    if len(names) != 1 or series == names[0]:
+        return None
+    if series not in FRED_TIMEFRAMES:
+        return f"the publication lag of {series} is not known; add it to the table in lags.py"
     return SeriesName("macro", "fred", series, FRED_TIMEFRAMES[series]), partial(_fred, feed=series)
 
 
@@ -208,7 +213,7 @@ def _place_sentiment(names: list[str], _now: datetime) -> tuple[SeriesName, Read
     return SeriesName("sentiment", "alternative.me", "FNG", "1d"), _fear_greed
 
 
-_PLACES = {
+_PLACES: dict[str, Callable[[list[str], datetime], tuple[SeriesName, Reader] | str | None]] = {
     "ohlcv": _place_candles,
     "funding": _place_funding,
     "onchain": _place_onchain,
@@ -226,7 +231,7 @@ def _available(rows: pl.DataFrame, feed: str) -> pl.DataFrame:
     return rows.with_columns(available_at=LAGS[feed](pl.col("event_time")).cast(checks.INSTANT))
 
 
-def _candles(raw: pl.DataFrame, step: datetime, now: datetime) -> Table:
+def _candles(raw: pl.DataFrame, step: timedelta, now: datetime) -> Table:
     rows, dropped = checks.checked_candles(raw, step, now)
     return Table(rows.with_columns(available_at=pl.col("event_time") + step), dropped)
 
@@ -251,7 +256,7 @@ def _daily(raw: pl.DataFrame, feed: str, stamp: str, without: tuple[str, ...] = 
     empty = [name for name in names if raw[name].null_count() == raw.height]
     kept = [name for name in names if name not in empty]
     if not kept:
-        raise Fault("has no values in any column")
+        raise FaultError("has no values in any column")
     rows = raw.select(checks.days(raw[stamp]).alias("event_time"), *kept)
     checks.in_order(rows)
     rows, copies = checks.once(rows)
@@ -265,7 +270,7 @@ def _fred(raw: pl.DataFrame, feed: str) -> Table:
     checks.need(raw, ())
     stamp, value = raw.columns[0], raw.columns[-1]
     if (stamp, value) not in {("date", "value"), ("observation_date", feed)}:
-        raise Fault(f"has columns {', '.join(raw.columns)}; expected date and value")
+        raise FaultError(f"has columns {', '.join(raw.columns)}; expected date and value")
     raw = checks.numbers(raw, [value])
     rows = raw.select(checks.days(raw[stamp]).alias("event_time"), pl.col(value).alias("value"))
     checks.in_order(rows)
@@ -325,7 +330,7 @@ def _odds(raw: pl.DataFrame) -> Table:
         "meeting", "outcome", "side", "price", "token_volume",
     )  # fmt: skip
     unknown = [m for m in rows["meeting"].unique() if m is None or decision_day(m) is None]
-    odd = [o for o in rows["outcome"].unique() if o is None or basis_points(o) != basis_points(o)]
+    odd = [o for o in rows["outcome"].unique() if o is None or isnan(basis_points(o))]
     checks.refuse_where(
         rows, pl.col("meeting").is_in(unknown), "meeting {meeting} is in no calendar"
     )

@@ -34,7 +34,7 @@ FETCHED = datetime(2024, 2, 1, tzinfo=UTC)
 # The planted signals: what a unit of each adds to the log return over the hours after it is known.
 NEWS_DRIFT, NEWS_HOURS = 0.006, 12  # per point of a headline's score, its own asset
 FLOW_DRIFT, FLOW_HOURS = -0.005, 24  # per deviation of the day's net inflow, its own asset
-ODDS_DRIFT, ODDS_HOURS = -0.004, 24  # per 10 bp rise of the expected rate move, the market
+ODDS_DRIFT, ODDS_HOURS = -0.008, 24  # per 10 bp rise of the expected rate move, the market
 
 HEADLINES_A_DAY = 4.5
 OUTCOMES = ("down25", "noChange", "up25", "up50")
@@ -198,7 +198,7 @@ def _market(chance: np.random.Generator, hours: int) -> tuple[Floats, Floats]:
     returns, spread = np.empty(hours), np.empty(hours)
     variance, before = 1.0, 0.0
     for hour in range(hours):
-        variance = 0.06 + 0.06 * min(before * before, 60.0) + 0.88 * variance
+        variance = 0.02 + 0.08 * min(before * before, 40.0) + 0.90 * variance
         spread[hour] = math.sqrt(variance) * level[hour]
         move = spread[hour] * shocks[hour] * _HOURLY + crashes[hour]
         before = move / (level[hour] * _HOURLY)
@@ -319,7 +319,9 @@ def _fed(
             moves[calendar[upcoming]] = 25.0 * round(expected / 25.0)
             expected = 0.6 * expected + 4.0
             upcoming = min(upcoming + 1, len(calendar) - 1)
-    times, meetings, outcomes, prices, volumes = (list(column) for column in zip(*trades))
+    times, meetings, outcomes, prices, volumes = (
+        list(column) for column in zip(*trades, strict=True)
+    )
     rows = _stamped(
         times, "polymarket", meeting=meetings, outcome=outcomes, token_volume=volumes,
         seq=[0] * len(trades), probability=prices,

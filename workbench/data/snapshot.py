@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cached_property
+from math import isnan
 
 import numpy as np
 import pandas as pd
@@ -120,7 +121,9 @@ class World:
 
 
 def _known(names: Sequence[str], row: Floats) -> dict[str, float]:
-    return {name: value for name, value in zip(names, row.tolist(), strict=True) if value == value}
+    return {
+        name: value for name, value in zip(names, row.tolist(), strict=True) if not isnan(value)
+    }
 
 
 def load_world(
@@ -134,9 +137,10 @@ def load_world(
 ) -> World:
     """Read candles of `symbols` and join everything else as of each bar's close.
 
-    `start` and `end` are open times, both inclusive; a bare date as `end` is that whole day, and a
-    time without a zone is UTC. The panel begins `warmup_bars` earlier where there is data. Raises
-    UsageError or DataError naming the nearest valid symbol or range.
+    No symbols means all the venue has. `start` and `end` are open times, both inclusive; a bare
+    date as `end` is that whole day, and a time without a zone is UTC. The panel begins
+    `warmup_bars` earlier where there is data. Raises UsageError or DataError naming the nearest
+    valid symbol or range.
     """
     step = parse_timeframe(timeframe)
     first, last = _bound(start, "start"), _bound(end, "end")
@@ -174,7 +178,7 @@ def _bound(when: When, what: str) -> pd.Timestamp | None:
 
 
 def _symbols(lake: Lake, venue: str, symbols: Sequence[str], timeframe: str) -> tuple[str, ...]:
-    if isinstance(symbols, str) or not len(symbols):
+    if isinstance(symbols, str):
         raise UsageError(f"symbols is {symbols!r}; give a list such as ['BTC/USDT']")
     twice = [symbol for symbol in symbols if list(symbols).count(symbol) > 1]
     if twice:
@@ -192,7 +196,7 @@ def _symbols(lake: Lake, venue: str, symbols: Sequence[str], timeframe: str) -> 
                 f"{venue} has no {timeframe} candles of {symbol}; the nearest is {near}"
                 f" (there are {', '.join(there)})"
             )
-    return tuple(sorted(symbols))
+    return tuple(sorted(symbols or there))
 
 
 def _candles(
@@ -204,14 +208,12 @@ def _candles(
     candles = {}
     for symbol in symbols:
         rows = lake.read("ohlcv", venue, symbol, timeframe, since, until)
-        wanted = (
-            rows if first is None else rows.filter(pl.col("event_time") >= first.to_pydatetime())
-        )
-        if wanted.is_empty():
+        if rows.is_empty() or (first is not None and rows["event_time"][-1] < first):
             stored = lake.read("ohlcv", venue, symbol, timeframe)["event_time"]
             raise UsageError(
                 f"{venue} {symbol} {timeframe} has no candle from {first or 'its start'} to"
-                f" {last or 'its end'}; it has {stored[0]:%Y-%m-%d %H:%M} to {stored[-1]:%Y-%m-%d %H:%M}"
+                f" {last or 'its end'}; it has {stored[0]:%Y-%m-%d %H:%M}"
+                f" to {stored[-1]:%Y-%m-%d %H:%M}"
             )
         candles[symbol] = rows
     return candles
@@ -233,9 +235,13 @@ def _panel(
             raise DataError(f"{symbol} {timeframe} has a candle at {odd}, which is not on the grid")
         for name in _COLUMNS:
             frames[name][at, column] = rows[name].to_numpy()
-    made = {n: pd.DataFrame(f, index=grid, columns=list(candles)) for n, f in frames.items()}
-    known = grid[np.isfinite(frames["close"]).any(axis=1)] + step
-    return Panel.from_frames(**made, timeframe=step, source=source), known
+    named = {n: pd.DataFrame(f, index=grid, columns=list(candles)) for n, f in frames.items()}
+    panel = Panel.from_frames(
+        open=named["open"], high=named["high"], low=named["low"], close=named["close"],
+        volume=named["volume"], timeframe=step, source=source,
+    )  # fmt: skip
+    heard = np.flatnonzero(np.isfinite(frames["close"]).any(axis=1))
+    return panel, panel.close_times.take(heard)
 
 
 def _source(candles: dict[str, pl.DataFrame], venue: str, timeframe: str) -> str:

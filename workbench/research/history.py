@@ -16,8 +16,9 @@ import pandas as pd
 
 from workbench.cycle import multipliers
 from workbench.domain import Case, Panel, Proposal, Reason, Signal, Verdict, Votes
-from workbench.judges.case import build_cases
-from workbench.research.replay import Replay, replay as replay_proposal
+from workbench.judges.case import build_cases, case_hash
+from workbench.research.replay import Replay
+from workbench.research.replay import replay as replay_proposal
 from workbench.strategies.vote import combine_votes, regime_size, wanted
 
 if TYPE_CHECKING:
@@ -47,54 +48,58 @@ def run_history(desk: Desk, world: World, progress: Progress | None = None) -> H
     """Vote, judge and replay the whole world; trading begins at `world.start`."""
     panel = world.panel
     raw = {s.name: s(panel) for s in desk.strategies}
-    counted = {s.name: _muted(s.allowed(panel, raw[s.name].side), raw[s.name]) for s in desk.strategies}
+    counted = {
+        s.name: replace(raw[s.name], side=raw[s.name].side.where(s.allowed(panel, raw[s.name].side), 0))
+        for s in desk.strategies
+    }
     side, confidence = combine_votes(desk.strategies, counted, panel)
     side.iloc[: world.start] = 0.0
-    signals = _signals(desk, raw, counted, panel, world.start)
+    signals = _signals(desk, raw, counted, world)
     judged, multiplier = _judge(desk, world, side, signals, progress)
-    exits = [v.exit for v in counted.values() if v.exit is not None]
-    leave = np.logical_or.reduce([e.to_numpy(bool) for e in exits]) if exits else side * 0 != 0
+    leave = _exits(counted, panel)
     proposal = Proposal(
         side=side,
         confidence=confidence,
         multiplier=multiplier * regime_size(panel.context["regime"].to_numpy()),
-        exit=pd.DataFrame(leave, panel.index, panel.close.columns),
+        exit=leave,
     )
     result = replay_proposal(panel, proposal, desk.limits, desk.costs, desk.capital)
-    result = result.since(world.start)
-    return History(world, raw, proposal, judged, _fates(signals, side, judged, result), result)
+    signals = _with_fates(signals, counted, side, judged, result.fates)
+    return History(world, raw, proposal, judged, signals, result.since(world.start))
 
 
-def _muted(allowed: pd.DataFrame, votes: Votes) -> Votes:
-    return replace(votes, side=votes.side.where(allowed, 0))
+def _exits(votes: Mapping[str, Votes], panel: Panel) -> pd.DataFrame:
+    leave = np.zeros(panel.close.shape, bool)
+    for vote in votes.values():
+        if vote.exit is not None:
+            leave |= vote.exit.to_numpy(bool)
+    return pd.DataFrame(leave, panel.index, panel.close.columns)
 
 
 def _signals(
-    desk: Desk, raw: Mapping[str, Votes], counted: Mapping[str, Votes], panel: Panel, start: int
+    desk: Desk, raw: Mapping[str, Votes], counted: Mapping[str, Votes], world: World
 ) -> pd.DataFrame:
-    """Every vote from `start` on, a row each: t, symbol, strategy, category, side, ..."""
-    parts: list[pd.DataFrame] = []
+    """Every vote from `world.start` on, a row each; `t` and `column` are its cell."""
+    panel, parts = world.panel, []
     for s in desk.strategies:
         sides = raw[s.name].side.to_numpy(float)
         t, j = np.nonzero(sides)
-        t, j = t[t >= start], j[t >= start]
-        muted = counted[s.name].side.to_numpy(float)[t, j] == 0
-        parts.append(
-            pd.DataFrame(
-                {
-                    "t": t,
-                    "time": panel.close_times[t],
-                    "symbol": np.array(panel.symbols)[j],
-                    "strategy": s.name,
-                    "category": s.category,
-                    "side": sides[t, j].astype(int),
-                    "confidence": raw[s.name].confidence.to_numpy(float)[t, j],
-                    "muted": np.where(muted, "regime", ""),
-                    "from_text": s.from_text,
-                }
-            )
-        )
-    return pd.concat(parts).sort_values(["t", "symbol", "strategy"], ignore_index=True)
+        t, j = t[t >= world.start], j[t >= world.start]
+        counts = counted[s.name].side.to_numpy(float)[t, j] != 0
+        cells = {
+            "t": t,
+            "column": j,
+            "time": panel.close_times[t],
+            "symbol": np.array(panel.symbols)[j],
+            "strategy": s.name,
+            "category": s.category,
+            "side": sides[t, j].astype(int),
+            "confidence": raw[s.name].confidence.to_numpy(float)[t, j],
+            "muted": np.where(counts, "", "regime"),
+            "from_text": s.from_text,
+        }
+        parts.append(pd.DataFrame(cells))
+    return pd.concat(parts).sort_values(["t", "column", "strategy"], ignore_index=True)
 
 
 def _judge(
@@ -102,83 +107,87 @@ def _judge(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Ask the judge at every bar with a wanted entry; verdict rows and the multiplier frame."""
     multiplier = np.zeros(side.shape)
-    rows: list[dict[str, Any]] = []
+    rows: list[tuple[Any, ...]] = []
     bars = np.flatnonzero(side.to_numpy().any(axis=1))
-    by_bar = dict(iter(signals.groupby("t")))
+    votes = _by_bar(signals)
     column = {symbol: j for j, symbol in enumerate(world.panel.symbols)}
-    for k, t in enumerate(bars):
-        votes = [_signal(row) for row in by_bar[t].itertuples()]
-        cases = build_cases(
-            world.snapshot(int(t), desk.bars), votes, wanted(votes, world.panel.symbols)
-        )
+    for k, t in enumerate(bars.tolist()):
+        wants = wanted(votes[t], world.panel.symbols)
+        cases = build_cases(world.snapshot(t, desk.bars), votes[t], wants)
         verdicts = desk.judge(cases)
-        judged = multipliers(cases, verdicts, desk.reduce)
-        for symbol, keep in judged.items():
+        for symbol, keep in multipliers(cases, verdicts, desk.reduce).items():
             multiplier[t, column[symbol]] = keep
-        rows += [_judged(int(t), c, v) for c, v in zip(cases, verdicts, strict=True)]
+        asked = {case_hash(case): case for case in cases}
+        rows += [_row(t, asked[v.case_hash], v) for v in verdicts if v.case_hash in asked]
         if progress is not None:
             progress(k + 1, len(bars), "judging")
-    names = ["t", "time", "symbol", "side", "regime", "decision", "confidence", "rationale", "source", "case_hash"]
-    frame = pd.DataFrame(rows, columns=names)
-    return frame, pd.DataFrame(multiplier, side.index, side.columns)
+    return pd.DataFrame(rows, columns=list(JUDGED)), pd.DataFrame(
+        multiplier, side.index, side.columns
+    )
 
 
-def _signal(row: Any) -> Signal:
-    return Signal(
-        row.strategy, row.category, row.symbol, int(row.side), float(row.confidence),
-        muted=row.muted, from_text=bool(row.from_text),
+def _by_bar(signals: pd.DataFrame) -> dict[int, list[Signal]]:
+    names = ["t", "strategy", "category", "symbol", "side", "confidence", "muted", "from_text"]
+    bars: dict[int, list[Signal]] = {}
+    for t, strategy, category, symbol, side, confidence, muted, text in zip(
+        *(signals[name].tolist() for name in names), strict=True
+    ):
+        bars.setdefault(t, []).append(
+            Signal(strategy, category, symbol, side, confidence, muted=muted, from_text=text)
+        )
+    return bars
+
+
+JUDGED = (
+    "t", "time", "symbol", "side", "regime", "decision", "confidence", "rationale", "source",
+    "case_hash",
+)  # fmt: skip
+
+
+def _row(t: int, case: Case, verdict: Verdict) -> tuple[Any, ...]:
+    return (
+        t, case.as_of, case.symbol, case.side, case.regime, verdict.decision.value,
+        verdict.confidence, verdict.rationale, verdict.source, verdict.case_hash,
     )  # fmt: skip
 
 
-def _judged(t: int, case: Case, verdict: Verdict) -> dict[str, Any]:
-    return {
-        "t": t, "time": case.as_of, "symbol": case.symbol, "side": case.side,
-        "regime": case.regime, "decision": verdict.decision.value,
-        "confidence": verdict.confidence, "rationale": verdict.rationale,
-        "source": verdict.source, "case_hash": verdict.case_hash,
-    }  # fmt: skip
-
-
-def _fates(
-    signals: pd.DataFrame, side: pd.DataFrame, judged: pd.DataFrame, result: Replay
+def _with_fates(
+    signals: pd.DataFrame,
+    counted: Mapping[str, Votes],
+    side: pd.DataFrame,
+    judged: pd.DataFrame,
+    fates: pd.DataFrame,
 ) -> pd.DataFrame:
-    """The signals with where each ended: vote, judge or risk, and by which rule."""
-    column = {symbol: j for j, symbol in enumerate(side.columns)}
-    t, j = signals["t"].to_numpy(), signals["symbol"].map(column).to_numpy()
-    won = side.to_numpy()[t, j] if len(t) else np.zeros(0)
-    first = len(side) - len(result.fates)
-    fate = result.fates.to_numpy()[t - first, j] if len(t) else np.zeros(0, int)
+    """The signals with the stage at which each ended, the rule it met there, and its verdict."""
+    t, j = signals["t"].to_numpy(), signals["column"].to_numpy()
+    sides = np.stack([votes.side.to_numpy(float) for votes in counted.values()])
+    conflict = ((sides > 0).any(axis=0) & (sides < 0).any(axis=0))[t, j]
     verdict = signals.merge(
         judged[["t", "symbol", "decision"]], how="left", on=["t", "symbol"]
-    )["decision"].to_numpy()
-    stage, rule = [], []
-    for k in range(len(signals)):
-        row = signals.iloc[k]
-        if row["muted"]:
-            end = ("vote", "OUT_OF_REGIME")
-        elif won[k] == 0:
-            end = ("vote", "TEXT_ALONE" if row["from_text"] and not _opposed(signals, row) else "CONFLICT")
-        elif verdict[k] == "SKIP":
-            end = ("judge", "SKIP")
-        elif fate[k] in (Reason.ACCEPTED, Reason.CLAMPED):
-            end = ("traded", Reason(int(fate[k])).name)
-        else:
-            end = ("risk", Reason(int(fate[k])).name)
-        stage.append(end[0])
-        rule.append(end[1])
-    return signals.assign(verdict=verdict, stage=stage, rule=rule)
-
-
-def _opposed(signals: pd.DataFrame, row: pd.Series[Any]) -> bool:
-    same = signals[(signals["t"] == row["t"]) & (signals["symbol"] == row["symbol"])]
-    return bool(((same["side"] == -row["side"]) & (same["muted"] == "")).any())
+    )["decision"].fillna("")  # fmt: skip
+    fate = fates.to_numpy()[t, j]
+    names = np.array([reason.name for reason in Reason] + [""])  # -1: no claim was made
+    took = np.isin(fate, [Reason.ACCEPTED, Reason.CLAMPED])
+    ends = [
+        (signals["muted"].to_numpy() != "", "vote", "OUT_OF_REGIME"),
+        (conflict, "vote", "CONFLICT"),
+        (side.to_numpy()[t, j] == 0, "vote", "TEXT_ALONE"),
+        (verdict.isin(["", "SKIP"]).to_numpy(), "judge", "SKIP"),
+        (took, "traded", names[fate]),
+    ]
+    holds = [end[0] for end in ends]
+    return signals.assign(
+        verdict=verdict.to_numpy(),
+        stage=np.select(holds, [end[1] for end in ends], "risk"),
+        rule=np.select(holds, [end[2] for end in ends], names[fate]),
+    )
 
 
 def why_no_trade(signals: pd.DataFrame) -> pd.DataFrame:
-    """How many signals of each strategy ended where: rows stage and rule, columns strategies."""
+    """How many signals of each strategy ended where: rows (stage, rule), columns strategies."""
     table = signals.pivot_table(
         index=["stage", "rule"], columns="strategy", values="side", aggfunc="count", fill_value=0
     )
-    order = {"vote": 0, "judge": 1, "risk": 2, "traded": 3}
-    table = table.sort_index(level=0, key=lambda stages: stages.map(lambda s: order.get(s, 9)))
+    stages = {"vote": 0, "judge": 1, "risk": 2, "traded": 3}
+    table = table.sort_index(level="stage", key=lambda names: names.map(stages), kind="stable")
     return table.assign(total=table.sum(axis=1))

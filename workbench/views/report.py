@@ -1,0 +1,116 @@
+"""Notebooks to pages: execute with papermill, then one HTML file that draws offline.
+
+The stock exporter drops every plotly chart without a word and loads scripts from elsewhere; here
+each figure becomes a div that draws from a script kept once beside the reports. A run counts only
+if every code cell ran. Nothing half-made is left where a reader would find it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import html
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import papermill
+import plotly
+from nbconvert import HTMLExporter
+from papermill.exceptions import PapermillExecutionError
+from traitlets.config import Config
+
+from workbench.domain import DataError, UsageError
+
+PAGE = Path(__file__).with_name("page.html")
+CSS = Path(__file__).with_name("page.css")
+
+
+def execute(
+    notebook: Path, folder: Path, parameters: Mapping[str, Any] | None = None
+) -> nbformat.NotebookNode:
+    """Run a notebook from top to bottom; the executed copy ends in `folder`, whole or not at all.
+
+    Raises UsageError for a notebook that is not there, DataError naming the cell that failed.
+    """
+    if not notebook.is_file():
+        raise UsageError(f"{notebook} is not there; run this in the project's folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    part, done = folder / "notebook.part.ipynb", folder / "notebook.ipynb"
+    try:
+        executed = papermill.execute_notebook(
+            str(notebook), str(part), dict(parameters or {}),
+            progress_bar=False, kernel_name="python3", cwd=str(Path.cwd()), start_timeout=120,
+            config=Config({"KernelManager": {"transport": "ipc"}}),  # no open port on this machine
+        )  # fmt: skip
+    except PapermillExecutionError as failed:
+        part.unlink(missing_ok=True)
+        raise DataError(
+            f"{notebook}: cell {failed.cell_index} failed with {failed.ename}: {failed.evalue}"
+        ) from None
+    silent = [
+        k
+        for k, cell in enumerate(executed.cells)
+        if cell.cell_type == "code" and not cell.metadata.get("papermill", {}).get("start_time")
+    ]
+    if silent:
+        part.unlink(missing_ok=True)
+        raise DataError(f"{notebook}: cell {silent[0]} never ran; the kernel may have died")
+    os.replace(part, done)
+    return executed
+
+
+def publish(notebook: nbformat.NotebookNode, folder: Path, title: str) -> Path:
+    """Write `folder`/index.html from an executed notebook and return its path."""
+    script = _plotly_script(folder.parent / "assets")
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            figure = output.get("data", {}).get("application/vnd.plotly.v1+json")
+            if figure is not None:
+                output["data"] = {"text/html": _figure_html(figure)}
+    exporter = HTMLExporter(
+        template_name="basic", exclude_input=True,
+        exclude_input_prompt=True, exclude_output_prompt=True,
+    )  # fmt: skip
+    body, _ = exporter.from_notebook_node(notebook)
+    page = PAGE.read_text()
+    parts = {
+        "TITLE": html.escape(title),
+        "CSS": CSS.read_text(),
+        "PLOTLY": f"../assets/{script}",
+        "BODY": body,
+    }
+    # One pass, so that a marker inside the body is left alone.
+    page = re.sub(r"\{\{(\w+)\}\}", lambda m: parts.get(m[1], m[0]), page)
+    target = folder / "index.html"
+    part = folder / "index.html.part"
+    part.write_text(page, encoding="utf-8")
+    os.replace(part, target)
+    return target
+
+
+def _plotly_script(assets: Path) -> str:
+    """plotly.js beside the reports, once, under a name that changes with its content."""
+    source = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
+    name = f"plotly-{hashlib.sha256(source.read_bytes()).hexdigest()[:12]}.min.js"
+    if not (assets / name).is_file():
+        assets.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, assets / f"{name}.part")
+        os.replace(assets / f"{name}.part", assets / name)
+    return name
+
+
+def _figure_html(figure: Mapping[str, Any]) -> str:
+    content = {"data": figure["data"], "layout": figure["layout"]}
+    text = json.dumps(content, sort_keys=True, separators=(",", ":")).replace("</", "<\\/")
+    name = "fig-" + hashlib.sha256(text.encode()).hexdigest()[:10]
+    height = int(figure["layout"].get("height", 420))
+    return (
+        f'<div class="figure" id="{name}" style="height:{height}px"></div>'
+        f"<script>(f=>Plotly.newPlot('{name}',f.data,f.layout,"
+        f"{{responsive:true,displaylogo:false}}))({text})</script>"
+    )
