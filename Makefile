@@ -1,0 +1,52 @@
+# `make demo` and `make test` are the two commands; each sets up .venv first if it has to.
+PYTHON ?= python3.11
+BIN := .venv/bin
+SET_UP := .venv/.set-up
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint bench lab lock clean
+
+help:  ## print every target
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(SET_UP): requirements.lock pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed: make PYTHON=/path/to/python3.11"; exit 1; }
+	@if command -v uv >/dev/null; then \
+	  test -x $(BIN)/python || uv venv -q --python $(PYTHON) .venv; \
+	  uv pip install -q --python $(BIN)/python --compile-bytecode --require-hashes -r requirements.lock; \
+	  uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .; \
+	else \
+	  test -x $(BIN)/python || $(PYTHON) -m venv .venv; \
+	  $(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock; \
+	  $(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .; \
+	fi
+	@touch $@
+
+setup: $(SET_UP)  ## make .venv from requirements.lock (done by the others when needed)
+
+demo: $(SET_UP)  ## the sample world through all five layers; ends with a page to open
+	@$(BIN)/workbench demo
+
+test: $(SET_UP)  ## every test, notebooks included
+	@$(BIN)/python -m pytest -n 2 --dist loadscope
+
+lint: $(SET_UP)  ## formatting, lint, types, import rules, clean notebooks
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/basedpyright
+	$(BIN)/lint-imports
+	$(BIN)/nbstripout --verify notebooks/*.ipynb
+
+bench: $(SET_UP)  ## the speed figures, as ratios against a named peer
+	@$(BIN)/python benchmarks/replay_speed.py
+
+lab: $(SET_UP)  ## JupyterLab on the notebooks
+	@$(BIN)/jupyter lab --notebook-dir=.
+
+lock:  ## make requirements.lock anew from pyproject.toml (needs uv)
+	uv pip compile pyproject.toml --extra dev --python-version 3.11 --generate-hashes \
+	  --no-header --no-annotate -q -o requirements.lock
+
+clean:  ## remove everything made, the lake and the journal kept
+	rm -rf .venv build dist .pytest_cache .ruff_cache .hypothesis
+	find workbench tests benchmarks -name __pycache__ -prune -exec rm -rf {} +

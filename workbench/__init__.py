@@ -17,7 +17,8 @@ _HOME = {
     # strategies
     "Votes": "domain", "strategy": "strategies.vote", "check_strategy": "strategies.contract",
     # judge
-    "Case": "domain", "Verdict": "domain", "build_cases": "judges.case", "wanted": "strategies.vote",
+    "Case": "domain", "Verdict": "domain", "wanted": "strategies.vote",
+    "build_cases": "judges.case",
     "rubric": "judges.rubric", "always": "judges.always",
     # risk and execution
     "Limits": "domain", "Costs": "domain", "Reason": "domain", "Proposal": "domain",
@@ -29,7 +30,7 @@ _HOME = {
     "Journal": "journal", "charts": "views", "tables": "views",
 }  # fmt: skip
 
-__all__ = sorted(_HOME)
+__all__ = sorted(_HOME)  # noqa: PLE0605  it is a list, of what _HOME says
 
 
 def __getattr__(name: str) -> object:

@@ -59,7 +59,9 @@ def demo(as_json: Json = False, config: Config = None) -> None:
         page = publish(executed, folder, "The tour (SYNTHETIC)")
         progress(1, 1, "the tour notebook")
     text = figures(summary(history.replay))
-    five = {n: text[n] for n in ("total return", "max drawdown", "trades", "win rate", "expectancy")}
+    five = {
+        n: text[n] for n in ("total return", "max drawdown", "trades", "win rate", "expectancy")
+    }
     result = {
         "source": history.world.panel.source, "page": str(page.resolve()), "figures": five,
         "journal": str(desk.journal_path), "journal_rows": rows, "page_equals_replay": same,
@@ -117,7 +119,7 @@ def replay(
         "judge": sorted(set(history.judged["source"])),
         "figures": values.to_dict(),
         "blocks": history.replay.blocks.to_dict(),
-        "fates": {" ".join(map(str, k)): int(v) for k, v in why["total"].items()},
+        "fates": {" ".join(k): int(v) for k, v in zip(why.index, why["total"], strict=True)},
         "limits": desk.limits._asdict(),
         "costs": desk.costs._asdict(),
     }
@@ -220,7 +222,10 @@ def journal_tail(
     path = journal or _desk(config, None).journal_path
     with Journal.open(path, readonly=True) as opened:
         rows = opened.tail(n, kind)
-    result = {"journal": str(path), "rows": [{"seq": r.seq, "at": r.at, "kind": r.kind, "body": r.body} for r in rows]}
+    result = {
+        "journal": str(path),
+        "rows": [{"seq": r.seq, "at": r.at, "kind": r.kind, "body": r.body} for r in rows],
+    }
     _say(as_json, result, [f"{r.seq:>8}  {r.at:<25}  {r.kind:<10} {_short(r.body)}" for r in rows])
 
 
@@ -257,7 +262,9 @@ def _progress() -> Iterator[Progress]:
 
     columns = (TextColumn("{task.description:<28}"), BarColumn(), MofNCompleteColumn())
     console = Console(stderr=True)
-    with Bars(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal) as bars:
+    with Bars(
+        *columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal
+    ) as bars:
         task, named = bars.add_task(""), [""]
 
         def tell(done: int, total: int, label: str) -> None:

@@ -17,7 +17,7 @@ import hashlib
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -57,7 +57,7 @@ TINY = 1e-9
 
 def rule(function: _F) -> _F:
     """Mark a scalar rule: written once, plain in the live loop, inlined in the compiled replay."""
-    return cast(_F, register_jitable(forceinline=True)(function))
+    return register_jitable(forceinline=True)(function)
 
 
 @rule

@@ -9,7 +9,7 @@ differ only by the objects in the Desk: nothing here asks which one it is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -46,7 +46,9 @@ if TYPE_CHECKING:
 def cycle(book: Book, snapshot: Snapshot, desk: Desk) -> Book:
     """One closed bar through the five layers: the same in replay, paper and live."""
     bar = close_of(snapshot, desk.limits)  # 1 the data: a closed bar, and all that is known
-    fills = desk.broker.fills(book, bar)  # 5 what became of our orders since the last close
+    fills = desk.broker.fills(
+        book, bar, desk.limits, desk.costs
+    )  # 5 what became of our orders since the last close
     book = settle(book, bar, fills, desk.limits)
     signals = [s for strategy in desk.strategies for s in strategy.signals(snapshot)]  # 2 vote
     cases = build_cases(snapshot, signals, wanted(signals, book.symbols))
@@ -57,9 +59,13 @@ def cycle(book: Book, snapshot: Snapshot, desk: Desk) -> Book:
     desk.broker.execute(ruling.orders)  # 5 bars, a sandbox or an exchange
     desk.journal.append(
         Cycle(
-            snapshot.as_of, tuple(fills), tuple(signals), tuple(verdicts), ruling,
-            snapshot.panel.source,
-        )  # fmt: skip
+            as_of=snapshot.as_of,
+            fills=tuple(fills),
+            signals=tuple(signals),
+            verdicts=tuple(verdicts),
+            ruling=ruling,
+            source=snapshot.panel.source,
+        )
     )
     return ruling.book
 
@@ -193,9 +199,7 @@ def step(
 ) -> int:  # fmt: skip
     """One bar: what the market did to our orders, then what we decide at its close."""
     n = trade(book, account, market, fills, n, t, bar, limits, costs)
-    decide(
-        book, account, market, claims, too_close, order, fates, t, day, row, bar, limits, costs
-    )
+    decide(book, account, market, claims, too_close, order, fates, t, day, row, bar, limits, costs)
     return n
 
 

@@ -24,6 +24,7 @@ from pydantic_settings import (
 
 from workbench.cycle import HISTORY_DAYS
 from workbench.data.lake import Lake
+from workbench.data.sample import SYMBOLS as SAMPLE_SYMBOLS
 from workbench.data.sample import VENUE as SAMPLE
 from workbench.data.sample import write_sample
 from workbench.data.snapshot import World, load_world
@@ -57,7 +58,7 @@ class Broker(Protocol):
     """Whoever fills orders. `fills` tells what happened since the last close, each fill once;
     `execute` sends this close's orders, and what comes of them is told by a later `fills`."""
 
-    def fills(self, book: Book, bar: Bar) -> list[Fill]: ...
+    def fills(self, book: Book, bar: Bar, limits: Limits, costs: Costs) -> list[Fill]: ...
 
     def execute(self, orders: Sequence[Order]) -> None: ...
 
@@ -104,6 +105,13 @@ class Source:
         symbols = self.symbols or tuple(n.symbol for n in candles if n.venue == venue)
         return replace(self, venue=venue, symbols=symbols)
 
+    def made(self) -> bool:
+        """Is the whole sample world in the lake? A write that was cut off leaves a part of it."""
+        there = {
+            n.symbol for n in Lake(self.lake).series() if (n.kind, n.venue) == ("ohlcv", SAMPLE)
+        }
+        return there >= set(SAMPLE_SYMBOLS)
+
 
 @dataclass(frozen=True)
 class Desk:
@@ -113,7 +121,7 @@ class Desk:
     judge: Judge = rubric
     limits: Limits = field(default_factory=Limits)
     costs: Costs = field(default_factory=Costs)
-    broker: Broker | None = None  # type: ignore[assignment]  # the bar broker, if none is given
+    broker: Broker = field(default_factory=BarBroker)
     journal: Log = field(default_factory=list[Cycle])
     reduce: float = 0.5
     capital: float = 10_000.0
@@ -125,8 +133,6 @@ class Desk:
             raise UsageError("the desk has no strategies; name at least one")
         if not 0.0 < self.reduce < 1.0:
             raise UsageError(f"desk.reduce is {self.reduce:g}; it must be between 0 and 1")
-        if self.broker is None:
-            object.__setattr__(self, "broker", BarBroker(self.limits, self.costs))
 
     @property
     def bars(self) -> int:
@@ -143,7 +149,7 @@ class Desk:
         the first bar that may trade. The sample world is made on first use.
         """
         source, lake = self.source.resolved(), Lake(self.source.lake)
-        if source.venue == SAMPLE and not source.symbols:
+        if source.venue == SAMPLE and not source.made():
             write_sample(lake, progress=progress)
             source = self.source.resolved()
         a_day = max(round(parse_timeframe("1d") / parse_timeframe(source.timeframe)), 1)

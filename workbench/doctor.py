@@ -88,7 +88,9 @@ def _lake(desk: Desk) -> Finding:
         source = desk.source.resolved()
     except WorkbenchError as wrong:
         return Finding("lake", False, str(wrong))
-    return Finding("lake", True, f"{n} series in {desk.source.lake}; the desk trades {source.venue}")
+    return Finding(
+        "lake", True, f"{n} series in {desk.source.lake}; the desk trades {source.venue}"
+    )
 
 
 def _journal(desk: Desk) -> Finding:

@@ -122,7 +122,7 @@ class Limits(_LimitFields):
                 raise UsageError(f"limits.{name} is {given[name]:g}; it must be true or false")
         return super().__new__(cls, **given)
 
-    def _replace(self, **changed: float) -> Self:
+    def _replace(self, **changed: float) -> Self:  # pyright: ignore[reportIncompatibleMethodOverride]
         return type(self)(**(self._asdict() | changed))
 
 
@@ -153,7 +153,7 @@ class Costs(_CostFields):
         _within("costs", "max_participation", given["max_participation"], 0.0, math.inf)
         return super().__new__(cls, **given)
 
-    def _replace(self, **changed: float | None) -> Self:
+    def _replace(self, **changed: float | None) -> Self:  # pyright: ignore[reportIncompatibleMethodOverride]
         return type(self)(**(self._asdict() | changed))
 
     @classmethod
@@ -163,9 +163,7 @@ class Costs(_CostFields):
         floor = 0.0002 if market_cap_usd > 10e9 else 0.0008 if market_cap_usd >= 500e6 else 0.0025
         asked = cls(**named)
         share = asked.max_participation if floor < 0.0025 else min(asked.max_participation, 0.01)
-        return asked._replace(
-            half_spread=max(floor, asked.half_spread), max_participation=share
-        )
+        return asked._replace(half_spread=max(floor, asked.half_spread), max_participation=share)
 
 
 def _numbers(
@@ -178,11 +176,11 @@ def _numbers(
     unknown = [name for name in named if name not in names]
     if unknown or len(values) > len(names):
         raise UsageError(f"{section} has no field {(unknown or ['number ' + str(len(values))])[0]}")
-    given: dict[str, Any] = dict(fields._field_defaults) | dict(zip(names, values, strict=False))
-    given |= named
-    for name, value in given.items():
+    asked: dict[str, Any] = dict(fields._field_defaults) | dict(zip(names, values, strict=False))
+    given: dict[str, float] = {}
+    for name, value in (asked | dict(named)).items():
         try:
-            given[name] = 0.0 if value is None and name == "step" else float(value)
+            given[name] = float(0.0 if value is None and name == "step" else value)
         except (TypeError, ValueError):
             raise UsageError(f"{section}.{name} is {value!r}; it must be a number") from None
     return given
@@ -260,9 +258,7 @@ class Panel:
             if len(series) != len(grid) or not series.index.equals(close.index):
                 raise UsageError(f"context {name!r} does not lie on the panel's rows")
             joined[name] = series.set_axis(grid, axis=0)
-        return cls(
-            **frames, timeframe=step, context=MappingProxyType(joined), source=source
-        )
+        return cls(**frames, timeframe=step, context=MappingProxyType(joined), source=source)
 
     @cached_property
     def index(self) -> pd.DatetimeIndex:
@@ -344,8 +340,9 @@ class Panel:
         if not len(self):
             return f"Panel(no bars of {len(self.symbols)} symbols)"
         return (
-            f"Panel({len(self):,} bars of {len(self.symbols)} symbols, {self.index[0]:%Y-%m-%d %H:%M}"
-            f" .. {self.index[-1]:%Y-%m-%d %H:%M} UTC, context: {', '.join(self.context) or 'none'}"
+            f"Panel({len(self):,} bars of {len(self.symbols)} symbols,"
+            f" {self.index[0]:%Y-%m-%d %H:%M} .. {self.index[-1]:%Y-%m-%d %H:%M} UTC,"
+            f" context: {', '.join(self.context) or 'none'}"
             f"{', ' + self.source if self.source else ''})"
         )
 
@@ -386,7 +383,9 @@ def _aligned(
     if not frame.index.equals(close.index):
         raise UsageError(f"{name}: its rows differ from the rows of close")
     if not frame.columns.is_unique:
-        raise UsageError(f"{name}: symbol {frame.columns[frame.columns.duplicated()][0]} is there twice")
+        raise UsageError(
+            f"{name}: symbol {frame.columns[frame.columns.duplicated()][0]} is there twice"
+        )
     if set(frame.columns) != set(close.columns) or not len(close.columns):
         odd = set(frame.columns) ^ set(close.columns)
         raise UsageError(f"{name}: its symbols differ from those of close: {sorted(map(str, odd))}")

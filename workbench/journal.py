@@ -46,7 +46,7 @@ _last = sa.select(_rows.c.seq, _rows.c.hash).order_by(_rows.c.seq.desc()).limit(
 _counter = sa.text(sqlite.COUNTER)
 
 
-class JournalBroken(DataError):  # noqa: N818 - it says what is the case
+class JournalBroken(DataError):
     """The chain does not hold; the sentence names the first bad row."""
 
 

@@ -41,7 +41,7 @@ def to_plain(value: object) -> Any:
         raise UsageError("a value for JSON is nested too deeply, or contains itself") from None
 
 
-def _plain(value: object, where: str) -> Any:  # noqa: PLR0911 - a table
+def _plain(value: object, where: str) -> Any:
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, Enum):

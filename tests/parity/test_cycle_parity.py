@@ -112,7 +112,7 @@ def bar_by_bar(tape: Tape, limits: Limits, costs: Costs) -> tuple[list, np.ndarr
     panel = tape.panel
     desk = SimpleNamespace(
         strategies=[tape], judge=tape.judge, limits=limits, costs=costs, reduce=0.5,
-        broker=BarBroker(limits, costs), journal=[],
+        broker=BarBroker(), journal=[],
     )  # fmt: skip
     book = Book.start(panel.symbols, 10_000.0, panel.index[0])
     equity = np.empty(len(panel))
@@ -156,7 +156,9 @@ def test_page_and_replay_agree_to_the_last_bit(
 def _all_rules_fired(name: str, compiled: Replay) -> None:
     if name != "loose":
         return
-    silent = [n for n, count in compiled.blocks.items() if count == 0 and n not in ("HALTED", "NO_SHORT")]
+    silent = [
+        n for n, count in compiled.blocks.items() if count == 0 and n not in ("HALTED", "NO_SHORT")
+    ]
     assert not silent, f"these rules never fired: {silent}"
     assert set(compiled.fills["reason"]) == set(a.WHY_NAMES)
 
@@ -169,7 +171,7 @@ def test_a_halted_book_takes_no_entry_on_either_path() -> None:
     book.account[a.HALTED] = 1.0
     desk = SimpleNamespace(
         strategies=[tape], judge=tape.judge, limits=LOOSE, costs=LOOSE_COSTS, reduce=0.5,
-        broker=BarBroker(LOOSE, LOOSE_COSTS), journal=[],
+        broker=BarBroker(), journal=[],
     )  # fmt: skip
     for t in range(len(panel)):
         book = cycle(book, Snapshot(panel.close_times[t], tape.panel.rows(0, t + 1)), desk)

@@ -14,7 +14,7 @@ import difflib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -197,7 +197,7 @@ def _safe(text: str, field: str) -> str:
 def _instant(time: datetime | None, what: str) -> datetime | None:
     if time is not None and time.tzinfo is None:
         raise UsageError(f"{what} {time} has no zone; give it in UTC")
-    return time
+    return None if time is None else time.astimezone(UTC)
 
 
 def _checked(rows: pl.DataFrame, name: SeriesName, key: Sequence[str]) -> pl.DataFrame:

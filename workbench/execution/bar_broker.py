@@ -18,18 +18,15 @@ from workbench.execution.fills import trade
 
 @dataclass(frozen=True)
 class BarBroker:
-    """Fills at the bars' prices, moved against us by the cost model."""
+    """Fills at the bars' prices, moved against us by the cost model. It keeps nothing."""
 
-    limits: Limits
-    costs: Costs
-
-    def fills(self, book: Book, bar: Bar) -> list[Fill]:
+    def fills(self, book: Book, bar: Bar, limits: Limits, costs: Costs) -> list[Fill]:
         """What this bar did to the orders and positions of `book`, in the order it happened."""
         scratch = book.copy()
         rows = np.empty((3 * len(book.symbols), a.FILL_COLUMNS))
         n = trade(
             scratch.positions, scratch.account, bar.market, rows, 0, 0, bar.number,
-            self.limits, self.costs,
+            limits, costs,
         )  # fmt: skip
         return [
             Fill(

@@ -113,9 +113,7 @@ def protect(
     side = book[i, a.SIDE]
     quoted = market[t, i, a.OPEN]
     worst = market[t, i, a.LOW] if side > 0.0 else market[t, i, a.HIGH]
-    level, why = stop_level(
-        side, book[i, a.ENTRY], book[i, a.HIGH_WATER], book[i, a.RUNG], limits
-    )
+    level, why = stop_level(side, book[i, a.ENTRY], book[i, a.HIGH_WATER], book[i, a.RUNG], limits)
     gapped = side * quoted <= side * level
     if gapped or (usable(worst) and side * worst <= side * level):
         price = quoted if gapped else level
@@ -143,9 +141,9 @@ def observe(book: Floats, market: Floats, t: int, i: int) -> None:
     book[i, a.PENDING] = 0.0
     side = book[i, a.SIDE]
     best = market[t, i, a.HIGH] if side > 0.0 else market[t, i, a.LOW]
-    if side != 0.0 and usable(market[t, i, a.OPEN]) and usable(best):
-        if side * best > side * book[i, a.HIGH_WATER]:
-            book[i, a.HIGH_WATER] = best
+    better = side * best > side * book[i, a.HIGH_WATER]
+    if side != 0.0 and better and usable(market[t, i, a.OPEN]) and usable(best):
+        book[i, a.HIGH_WATER] = best
 
 
 @rule

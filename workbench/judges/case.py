@@ -60,7 +60,7 @@ def build_cases(
 
 def about(subject: str, symbol: str) -> bool:
     """Is a headline's subject ("BTC", "BTC/USDT", "" for the market) about this symbol?"""
-    return not subject or subject.split("/")[0] == symbol.split("/")[0]
+    return not subject or subject.partition("/")[0] == symbol.partition("/")[0]
 
 
 def features(snapshot: Snapshot, symbol: str) -> dict[str, float | None]:
@@ -84,9 +84,7 @@ def features(snapshot: Snapshot, symbol: str) -> dict[str, float | None]:
     if "netflow" in panel.context:
         numbers["netflow_z"] = _z(np.asarray(panel.context["netflow"])[-30 * bars_a_day :, j])
     numbers |= {f"odds.{name}": value for name, value in snapshot.odds.items()}
-    return {
-        name: float(value) if math.isfinite(value) else None for name, value in numbers.items()
-    }
+    return {name: float(value) if math.isfinite(value) else None for name, value in numbers.items()}
 
 
 def _change(marks: np.ndarray, bars: int) -> float:

@@ -33,6 +33,4 @@ def portfolio(panel: Panel, fills: pd.DataFrame, capital: float) -> vbt.Portfoli
     records = records[np.argsort(records["col"], kind="stable")]
     records["id"] = np.arange(len(records))
     wrapper = vbt.ArrayWrapper.from_obj(marks, freq=panel.timeframe, group_by=True)
-    return vbt.Portfolio(
-        wrapper, marks, records, np.empty(0, log_dt), np.array([capital]), True
-    )
+    return vbt.Portfolio(wrapper, marks, records, np.empty(0, log_dt), np.array([capital]), True)

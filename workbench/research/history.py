@@ -49,7 +49,9 @@ def run_history(desk: Desk, world: World, progress: Progress | None = None) -> H
     panel = world.panel
     raw = {s.name: s(panel) for s in desk.strategies}
     counted = {
-        s.name: replace(raw[s.name], side=raw[s.name].side.where(s.allowed(panel, raw[s.name].side), 0))
+        s.name: replace(
+            raw[s.name], side=raw[s.name].side.where(s.allowed(panel, raw[s.name].side), 0)
+        )
         for s in desk.strategies
     }
     side, confidence = combine_votes(desk.strategies, counted, panel)

@@ -73,7 +73,7 @@ class Replay:
 
     def portfolio(self) -> vbt.Portfolio:
         """The same fills as a native vectorbt Portfolio, an independent account of the equity."""
-        from workbench.research.accountant import portfolio
+        from workbench.research.accountant import portfolio  # noqa: PLC0415  slow to import
 
         return portfolio(self.panel, self.fills, self.capital)
 

@@ -1,4 +1,4 @@
-"""The page bar by bar over history, as paper and live will run it, and its agreement with replay."""
+"""The page bar by bar over history, as paper runs it, and its agreement with the replay."""
 
 from __future__ import annotations
 

@@ -66,9 +66,9 @@ def pause(account: Floats, limits: Limits) -> int:
 def meets_correlated(book: Floats, too_close: Bools, day: int, i: int) -> bool:
     """Is any open position, or entry accepted at this close, too close to symbol i?"""
     for j in range(book.shape[0]):
-        if j != i and too_close[day, i, j]:
-            if book[j, a.SIDE] != 0.0 or book[j, a.PENDING] != 0.0:
-                return True
+        held = book[j, a.SIDE] != 0.0 or book[j, a.PENDING] != 0.0
+        if held and j != i and too_close[day, i, j]:
+            return True
     return False
 
 

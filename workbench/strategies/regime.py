@@ -48,7 +48,7 @@ def regimes(panel: Panel) -> pd.DataFrame:
 
 def risk_on(panel: Panel) -> pd.Series[Any]:
     """1 while BTC's last completed daily close is above its 200-day mean; 0 also if unknown."""
-    btc = [symbol for symbol in panel.symbols if symbol.split("/")[0] == "BTC"]
+    btc = [symbol for symbol in panel.symbols if symbol.partition("/")[0] == "BTC"]
     if not btc:
         return pd.Series(0.0, panel.index, name="risk_on")
     daily = panel.close[btc[:1]].groupby(panel.open_days).last()

@@ -65,7 +65,9 @@ class Strategy:
         if not (sides.to_numpy().any() or exits.any()):
             return []
         allowed = _last(self.allowed(window.tail(1), sides))
-        cells = zip(sides.columns, _last(sides), _last(votes.confidence), allowed, exits)
+        cells = zip(
+            sides.columns, _last(sides), _last(votes.confidence), allowed, exits, strict=True
+        )
         return [
             Signal(
                 self.name, self.category, symbol, int(side), float(confidence),

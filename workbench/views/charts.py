@@ -90,7 +90,12 @@ def regimes(panel: Panel, symbol: str, bars: int = 24 * 180) -> go.Figure:
     """A symbol's closes, coloured by the regime its bar closed in."""
     tail = panel.tail(bars)
     codes = pd.DataFrame(tail.context["regime"])[symbol]
-    colors = {Regime.UNKNOWN: "#cbd5e1", Regime.RANGING: GREY, Regime.TRENDING: BLUE, Regime.HIGH_VOL: AMBER}
+    colors = {
+        Regime.UNKNOWN: "#cbd5e1",
+        Regime.RANGING: GREY,
+        Regime.TRENDING: BLUE,
+        Regime.HIGH_VOL: AMBER,
+    }
     figure = go.Figure()
     for regime, color in colors.items():
         close = tail.close[symbol].where(codes == float(regime))

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import html
 import json
-import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -60,7 +59,7 @@ def execute(
     if silent:
         part.unlink(missing_ok=True)
         raise DataError(f"{notebook}: cell {silent[0]} never ran; the kernel may have died")
-    os.replace(part, done)
+    part.replace(done)
     return executed
 
 
@@ -89,7 +88,7 @@ def publish(notebook: nbformat.NotebookNode, folder: Path, title: str) -> Path:
     target = folder / "index.html"
     part = folder / "index.html.part"
     part.write_text(page, encoding="utf-8")
-    os.replace(part, target)
+    part.replace(target)
     return target
 
 
@@ -100,7 +99,7 @@ def _plotly_script(assets: Path) -> str:
     if not (assets / name).is_file():
         assets.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, assets / f"{name}.part")
-        os.replace(assets / f"{name}.part", assets / name)
+        (assets / f"{name}.part").replace(assets / name)
     return name
 
 

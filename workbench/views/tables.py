@@ -71,7 +71,9 @@ def case(shown: Case) -> Styler:
         "as of": f"{shown.as_of:%Y-%m-%d %H:%M} UTC",
         "wanted": f"{shown.side:+d} {shown.symbol}",
         "regime": shown.regime,
-        "votes": ", ".join(f"{s.strategy} {s.side:+d} at {s.confidence:.0f}" for s in shown.signals),
+        "votes": ", ".join(
+            f"{s.strategy} {s.side:+d} at {s.confidence:.0f}" for s in shown.signals
+        ),
         "missing or stale": ", ".join(shown.missing) or "nothing",
         "headlines": f"{len(shown.headlines)} in a day",
     }
@@ -96,7 +98,9 @@ def ruling(cycle: Cycle) -> Styler:
         for s in frame["symbol"]
     ]
     taken = frame["reason"].isin([Reason.ACCEPTED.name, Reason.CLAMPED.name])
-    caption = f"The ruling at {cycle.as_of:%Y-%m-%d %H:%M}: {int(taken.sum())} of {len(frame)} claims"
+    caption = (
+        f"The ruling at {cycle.as_of:%Y-%m-%d %H:%M}: {int(taken.sum())} of {len(frame)} claims"
+    )
     return _styled(frame, caption, "ruling").hide(axis="index")
 
 

@@ -1,0 +1,1 @@
+"""Layer 4: the rule book; the last word on every entry."""

@@ -1,0 +1,1 @@
+"""Layer 2: independent voters, each in its regime; they meet in vote.combine alone."""

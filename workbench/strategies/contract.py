@@ -1,0 +1,118 @@
+"""What every strategy must keep, as a check that anyone can run on their own.
+
+    from workbench.strategies.contract import check_strategy
+    check_strategy(my_strategy, panel)
+
+Four promises: the past alone decides (the same votes when later bars are missing, and when they
+are poisoned), `lookback` bars are enough for the last row, and the numbers are in range. It proves
+nothing about profit, and cannot see knowledge that the data itself should not have had.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from workbench.domain import Panel, Votes, WorkbenchError
+from workbench.strategies.vote import Strategy
+
+CONFIDENCE_TOLERANCE = 0.01  # points, for the bars before `lookback` that a window does not see
+
+
+class ContractBroken(WorkbenchError):
+    """The strategy breaks a promise; the sentence names the bar and the symbol."""
+
+
+def check_strategy(strategy: Strategy, panel: Panel, samples: int = 40, seed: int = 0) -> None:
+    """Raise ContractBroken at the first broken promise.
+
+    `panel` should be longer than twice the lookback and hold some votes; every bar with a vote (up
+    to `samples`) and as many others are tried.
+    """
+    whole = strategy(panel)
+    _in_range(strategy, whole, panel)
+    for t in _bars(strategy, whole, samples, seed):
+        _same(strategy, whole, strategy(panel.rows(0, t + 1)), t, "changes when later bars are cut")
+        _same(strategy, whole, strategy(_poisoned(panel, t, seed)), t, "reads bars after it", row=t)
+        window = strategy(panel.rows(t + 1 - strategy.lookback, t + 1))
+        _same(
+            strategy, whole, window, t,
+            f"is another on its last {strategy.lookback} bars; raise `lookback`",
+            tolerance=CONFIDENCE_TOLERANCE,
+        )  # fmt: skip
+
+
+def _bars(strategy: Strategy, votes: Votes, samples: int, seed: int) -> Sequence[int]:
+    random = np.random.default_rng(seed)
+    n, first = len(votes.side), strategy.lookback
+    if n <= first:
+        raise ContractBroken(
+            f"{strategy.name}: the panel has {n} bars, its lookback alone is {first}; give more"
+        )
+    voted = np.flatnonzero(votes.side.to_numpy().any(axis=1))
+    voted = voted[voted >= first]
+    others = random.integers(first, n, samples)
+    if len(voted) > samples:
+        voted = random.choice(voted, samples, replace=False)
+    return sorted({*voted.tolist(), *others.tolist()})
+
+
+def _in_range(strategy: Strategy, votes: Votes, panel: Panel) -> None:
+    for name, frame in (("side", votes.side), ("confidence", votes.confidence)):
+        if not frame.index.equals(panel.index) or list(frame.columns) != list(panel.symbols):
+            raise ContractBroken(f"{strategy.name}: {name} does not lie on the panel")
+    sides, confidence = votes.side.to_numpy(float), votes.confidence.to_numpy(float)
+    _first(strategy, panel, ~np.isin(sides, (-1.0, 0.0, 1.0)), sides, "side must be -1, 0 or 1")
+    bad = ~((confidence >= 0.0) & (confidence <= 100.0))
+    _first(strategy, panel, bad, confidence, "confidence must be 0 to 100")
+    blind = (sides != 0) & ~(panel.close.to_numpy() > 0)
+    _first(strategy, panel, blind, sides, "a bar without a price takes no vote")
+
+
+def _first(
+    strategy: Strategy, panel: Panel, bad: np.ndarray, values: np.ndarray, says: str
+) -> None:
+    if bad.any():
+        t, j = (int(k) for k in np.argwhere(bad)[0])
+        raise ContractBroken(
+            f"{strategy.name}: {values[t, j]:g} at {panel.index[t]} {panel.symbols[j]}; {says}"
+        )
+
+
+def _poisoned(panel: Panel, t: int, seed: int) -> Panel:
+    """The panel with noise, holes and absurd prices after bar t, in its context too."""
+    random = np.random.default_rng(seed + t)
+
+    def spoil(frame: pd.DataFrame | pd.Series) -> pd.DataFrame | pd.Series:
+        values = frame.to_numpy(dtype=float, copy=True)
+        after = values[t + 1 :]
+        after *= random.uniform(0.1, 10.0, after.shape)
+        after[random.random(after.shape) < 0.2] = np.nan
+        if isinstance(frame, pd.Series):
+            return pd.Series(values, frame.index)
+        return pd.DataFrame(values, frame.index, frame.columns)
+
+    bars = {
+        name: spoil(getattr(panel, name)) for name in ("open", "high", "low", "close", "volume")
+    }
+    context = {name: spoil(series) for name, series in panel.context.items()}
+    return Panel.from_frames(**bars, timeframe=panel.timeframe, context=context)
+
+
+def _same(
+    strategy: Strategy, whole: Votes, other: Votes, t: int, says: str,
+    row: int = -1, tolerance: float = 0.0,
+) -> None:  # fmt: skip
+    for name in ("side", "confidence"):
+        expected = getattr(whole, name).to_numpy(float)[t]
+        given = getattr(other, name).to_numpy(float)[row]
+        allowed = tolerance if name == "confidence" else 0.0
+        bad = ~(np.abs(expected - given) <= allowed)
+        if bad.any():
+            j = int(np.flatnonzero(bad)[0])
+            raise ContractBroken(
+                f"{strategy.name}: its {name} at {whole.side.index[t]} {whole.side.columns[j]}"
+                f" ({expected[j]:g}) {says} ({given[j]:g})"
+            )
