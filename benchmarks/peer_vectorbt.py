@@ -2,21 +2,23 @@
 
 Cash, positions, fees, slippage and order records are vectorbt's own (`flexible=True`, one group
 sharing cash); the rules around them are written here once more and share no function with
-`workbench`. What the rules read is handed over ready-made, in few arrays, because vectorbt passes
-every array through every callback of every bar:
-
-    bars[T, N, 8]     open, high, low, close, volume, sigma, adv, mark
-    claims[T, N, 4]   side, confidence, multiplier, exit
-
-How the order of a bar is laid on vectorbt's:
+`workbench`. How the order of a bar is laid on vectorbt's:
 
     order function      one symbol after the other: exit or entry at the open, then stop or rung
     after an order      what was filled, and by which rule
     after a segment     high-water marks, the day, the breaker, the decision at the close
 
-vectorbt values the group at `close`, so the marks are given for it. Shorts need `Direction.Both`
-without `lock_cash`; `raise_reject` turns an order that cash does not cover into an error instead
-of a smaller fill; position records are switched off because no rule reads them.
+The same callbacks run in two styles, because vectorbt passes every array through every callback
+of every bar, and that costs more than the rules:
+
+    manual   a 2-D array for each frame and vectorbt's default settings, as its manual writes it
+    tuned    two packed 3-D arrays, no position records (no rule reads them), no log space, and an
+             index without a time zone (each wrap of a zoned one makes 48,000 Timestamps)
+
+What was needed for equal fills: `close` holds the marks, for it is what vectorbt values the group
+at; `Direction.Both` without `lock_cash`, so that shorts are not limited by cash; quantities rounded
+here, because `size_granularity` forgives no whisker; `max_orders` of three for each claim.
+`raise_reject` makes an order that cash does not cover an error instead of a smaller fill.
 """
 
 from __future__ import annotations
@@ -28,7 +30,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import vectorbt as vbt
-from numba import njit
+from numba import njit, types
+from numba.extending import overload
 from vectorbt.portfolio.enums import Direction, NoOrder, OrderStatus
 from vectorbt.portfolio.nb import order_nb
 
@@ -37,6 +40,7 @@ from workbench.domain import Costs, Limits
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
+Cells = Floats | tuple[Floats, ...]
 
 OPEN, HIGH, LOW, CLOSE, VOLUME, SIGMA, ADV, MARK = range(8)
 SIDE, CONFIDENCE, MULTIPLIER, EXIT = range(4)
@@ -62,15 +66,63 @@ WIDEST_SHIFT = 0.5
 
 
 class PeerInput(NamedTuple):
-    """What the peer is given ready-made; making it is not part of its time."""
+    """What the peer is given ready-made; making it is not part of its time.
+
+    bars: open, high, low, close, volume, sigma, adv, mark; claims: side, confidence, multiplier,
+    exit. Either one (bars, symbols, k) array, or k arrays (bars, symbols).
+    """
 
     marks: pd.DataFrame
-    bars: Floats
-    claims: Floats
+    bars: Cells
+    claims: Cells
     days: Ints
     first_day: int
     too_close: Bools
-    freq: pd.Timedelta
+    timeframe: pd.Timedelta
+    most_orders: int
+    settings: dict[str, Any]
+
+
+def manual(given: PeerInput) -> PeerInput:
+    """Made from the tuned input: an array for each frame, and vectorbt's default settings."""
+    bars, claims = np.asarray(given.bars), np.asarray(given.claims)
+    return given._replace(
+        marks=given.marks.tz_localize("UTC"),
+        bars=tuple(np.ascontiguousarray(bars[:, :, k]) for k in range(bars.shape[2])),
+        claims=tuple(np.ascontiguousarray(claims[:, :, k]) for k in range(claims.shape[2])),
+        settings={},
+    )
+
+
+def tuned(
+    marks: pd.DataFrame, bars: Cells, claims: Cells, days: Ints, first_day: int,
+    too_close: Bools, timeframe: pd.Timedelta,
+) -> PeerInput:  # fmt: skip
+    """Packed arrays, and nothing kept that nobody reads."""
+    wants = int((np.abs(claims[:, :, SIDE]) == 1.0).sum())
+    return PeerInput(
+        marks=marks.tz_localize(None).bfill().fillna(0.0),
+        bars=bars,
+        claims=claims,
+        days=days,
+        first_day=first_day,
+        too_close=too_close,
+        timeframe=timeframe,
+        most_orders=3 * wants,
+        settings={"fill_pos_record": False, "max_logs": 1},
+    )
+
+
+def cell(table: Cells, i: int, col: int, k: int) -> float:
+    """Column k of a symbol's bar, in either style."""
+    return table[k][i, col] if isinstance(table, tuple) else table[i, col, k]
+
+
+@overload(cell)
+def _cell(table, i, col, k):  # numba wants the bare names here
+    if isinstance(table, types.BaseTuple):
+        return lambda table, i, col, k: table[k][i, col]
+    return lambda table, i, col, k: table[i, col, k]
 
 
 @njit
@@ -85,11 +137,11 @@ def clean(value: float, top: float) -> float:
 
 @njit
 def slippage_of(
-    bars: Floats, i: int, col: int, quantity: float, quoted: float, costs: Costs
+    bars: Cells, i: int, col: int, quantity: float, quoted: float, costs: Costs
 ) -> float:
     """Half spread and square-root impact as vectorbt's slippage."""
-    sigma = bars[i, col, SIGMA]
-    adv = bars[i, col, ADV]
+    sigma = cell(bars, i, col, SIGMA)
+    adv = cell(bars, i, col, ADV)
     shift = costs.half_spread
     if priced(sigma) and priced(adv):
         shift += costs.impact * sigma * math.sqrt(quantity * quoted / adv)
@@ -97,7 +149,7 @@ def slippage_of(
 
 
 @njit
-def market_order(bars: Floats, i: int, col: int, size: float, quoted: float, costs: Costs) -> Any:
+def market_order(bars: Cells, i: int, col: int, size: float, quoted: float, costs: Costs) -> Any:
     return order_nb(
         size=size,
         price=quoted,
@@ -109,24 +161,23 @@ def market_order(bars: Floats, i: int, col: int, size: float, quoted: float, cos
 
 
 @njit
-def start_bar(c: Any, held: Floats, desk: Floats, tally: Ints, queue: Ints) -> Any:
+def start_bar(c: Any, held: Floats, desk: Floats) -> Any:
     """Before a bar's orders: the walk begins at the first symbol."""
     desk[COLUMN] = c.from_col
     desk[PROTECTING] = 0.0
-    return (held, desk, tally, queue)
+    return (held, desk)
 
 
 @njit
 def next_order(
-    c: Any, held: Floats, desk: Floats, tally: Ints, queue: Ints,
-    bars: Floats, limits: Limits, costs: Costs,
+    c: Any, held: Floats, desk: Floats, bars: Cells, limits: Limits, costs: Costs,
 ) -> Any:  # fmt: skip
     """The next order of bar i, or column -1 once every symbol has had its turn."""
     i = c.i
     while desk[COLUMN] < c.to_col:
         col = int(desk[COLUMN])
         position = c.last_position[col]
-        quoted = bars[i, col, OPEN]
+        quoted = cell(bars, i, col, OPEN)
         if (position == 0.0 and held[col, WANTED] == 0.0) or not priced(quoted):
             desk[COLUMN] += 1.0
             desk[PROTECTING] = 0.0
@@ -144,9 +195,9 @@ def next_order(
         desk[COLUMN] += 1.0
         desk[PROTECTING] = 0.0
         if position > 0.0:
-            side, worst, best = 1.0, bars[i, col, LOW], bars[i, col, HIGH]
+            side, worst, best = 1.0, cell(bars, i, col, LOW), cell(bars, i, col, HIGH)
         else:
-            side, worst, best = -1.0, bars[i, col, HIGH], bars[i, col, LOW]
+            side, worst, best = -1.0, cell(bars, i, col, HIGH), cell(bars, i, col, LOW)
         stop = held[col, ENTRY] * (1.0 - side * limits.stop)
         rule = BY_STOP
         if held[col, RUNG] != 0.0:
@@ -175,9 +226,7 @@ def next_order(
 
 
 @njit
-def after_order(
-    c: Any, held: Floats, desk: Floats, tally: Ints, queue: Ints, limits: Limits
-) -> None:
+def after_order(c: Any, held: Floats, desk: Floats, limits: Limits) -> None:
     """Note what vectorbt filled."""
     if c.order_result.status != OrderStatus.Filled:
         raise ValueError("vectorbt ignored an order")
@@ -218,14 +267,14 @@ def share_wanted(confidence: float, multiplier: float, limits: Limits, costs: Co
 
 
 @njit
-def queue_claims(c: Any, claims: Floats, queue: Ints) -> int:
+def queue_claims(c: Any, claims: Cells, queue: Ints) -> int:
     """Columns that claim, by confidence descending, then as they stand."""
     n = 0
     for col in range(c.from_col, c.to_col):
-        if abs(claims[c.i, col, SIDE]) == 1.0:
-            confidence = clean(claims[c.i, col, CONFIDENCE], 100.0)
+        if abs(cell(claims, c.i, col, SIDE)) == 1.0:
+            confidence = clean(cell(claims, c.i, col, CONFIDENCE), 100.0)
             k = n
-            while k > 0 and clean(claims[c.i, queue[k - 1], CONFIDENCE], 100.0) < confidence:
+            while k > 0 and clean(cell(claims, c.i, queue[k - 1], CONFIDENCE), 100.0) < confidence:
                 queue[k] = queue[k - 1]
                 k -= 1
             queue[k] = col
@@ -236,7 +285,7 @@ def queue_claims(c: Any, claims: Floats, queue: Ints) -> int:
 @njit
 def at_close(
     c: Any, held: Floats, desk: Floats, tally: Ints, queue: Ints,
-    bars: Floats, claims: Floats, days: Ints, first_day: int, too_close: Bools,
+    bars: Cells, claims: Cells, days: Ints, first_day: int, too_close: Bools,
     limits: Limits, costs: Costs,
 ) -> None:  # fmt: skip
     """After a bar's orders: peaks, the day and its breaker, then the claims in their order."""
@@ -249,15 +298,15 @@ def at_close(
         position = c.last_position[col]
         if position == 0.0:
             continue
-        best = bars[i, col, HIGH] if position > 0.0 else bars[i, col, LOW]
-        if priced(bars[i, col, OPEN]) and priced(best):
+        best = cell(bars, i, col, HIGH) if position > 0.0 else cell(bars, i, col, LOW)
+        if priced(cell(bars, i, col, OPEN)) and priced(best):
             further = best > held[col, PEAK] if position > 0.0 else best < held[col, PEAK]
             if further:
                 held[col, PEAK] = best
-        deployed += abs(position) * bars[i, col, MARK]
-        if not (priced(bars[i, col, CLOSE]) and bars[i, col, VOLUME] > 0.0):
+        deployed += abs(position) * cell(bars, i, col, MARK)
+        if not (priced(cell(bars, i, col, CLOSE)) and cell(bars, i, col, VOLUME) > 0.0):
             stale = True
-        if claims[i, col, EXIT] == 1.0:
+        if cell(claims, i, col, EXIT) == 1.0:
             held[col, ASKED] = 1.0
 
     if desk[DAY] != days[i]:
@@ -270,9 +319,9 @@ def at_close(
     row = days[i] - first_day
     for k in range(queue_claims(c, claims, queue)):
         col = queue[k]
-        side = claims[i, col, SIDE]
-        close = bars[i, col, CLOSE]
-        volume = bars[i, col, VOLUME]
+        side = cell(claims, i, col, SIDE)
+        close = cell(bars, i, col, CLOSE)
+        volume = cell(bars, i, col, VOLUME)
         reason = 0
         if desk[TRIPPED] != 0.0:
             reason = DRAWDOWN
@@ -296,7 +345,7 @@ def at_close(
                     break
         if reason == 0:
             share = share_wanted(
-                claims[i, col, CONFIDENCE], claims[i, col, MULTIPLIER], limits, costs
+                cell(claims, i, col, CONFIDENCE), cell(claims, i, col, MULTIPLIER), limits, costs
             )
             room = limits.max_deployed - deployed / equity if priced(equity) else 0.0
             if share == 0.0:
@@ -326,7 +375,7 @@ def simulate(
     given: PeerInput, limits: Limits, costs: Costs, capital: float
 ) -> tuple[vbt.Portfolio, Ints]:
     """A native Portfolio of the rules on the given data, and how often each reason was given."""
-    n = given.bars.shape[1]
+    n = given.marks.shape[1]
     held = np.zeros((n, 6))
     desk = np.zeros(8)
     desk[[DAY, BASELINE]] = given.first_day, capital
@@ -340,7 +389,7 @@ def simulate(
         cash_sharing=True,
         group_by=True,
         pre_segment_func_nb=start_bar,
-        pre_segment_args=(held, desk, tally, np.zeros(n, np.int64)),
+        pre_segment_args=(held, desk),
         post_order_func_nb=after_order,
         post_order_args=(limits,),
         post_segment_func_nb=at_close,
@@ -348,10 +397,8 @@ def simulate(
             held, desk, tally, np.zeros(n, np.int64), given.bars, given.claims, given.days,
             given.first_day, given.too_close, limits, costs,
         ),
-        fill_pos_record=False,
-        update_value=False,
-        max_orders=3 * int((np.abs(given.claims[:, :, SIDE]) == 1.0).sum()),
-        max_logs=1,
-        freq=given.freq,
+        max_orders=given.most_orders,
+        freq=given.timeframe,
+        **given.settings,
     )  # fmt: skip
     return portfolio, tally

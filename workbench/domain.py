@@ -178,9 +178,11 @@ def _numbers(
         raise UsageError(f"{section} has no field {(unknown or ['number ' + str(len(values))])[0]}")
     asked: dict[str, Any] = dict(fields._field_defaults) | dict(zip(names, values, strict=False))
     given: dict[str, float] = {}
-    for name, value in (asked | dict(named)).items():
+    asked |= named
+    for name, value in asked.items():
+        number: Any = 0.0 if value is None and name == "step" else value
         try:
-            given[name] = float(0.0 if value is None and name == "step" else value)
+            given[name] = float(number)
         except (TypeError, ValueError):
             raise UsageError(f"{section}.{name} is {value!r}; it must be a number") from None
     return given

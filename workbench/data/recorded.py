@@ -9,6 +9,7 @@ could have been known is decided in `lags`, what a row must be in `checks`.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -75,7 +76,7 @@ def import_recorded(
     """Store every file under `directory` whose place in the layout says what it is.
 
     `now` is when we fetched it, and decides which candles are finished. `progress` is told
-    (files done, files in all, file). Raises UsageError if there is no such folder.
+    (files done, files in all, file). Raises UsageError if there is no such folder, or nothing in it.
     """
     if not directory.is_dir():
         raise UsageError(
@@ -83,7 +84,11 @@ def import_recorded(
         )
     if now.tzinfo is None:
         raise UsageError(f"now is {now}, without a zone; give it in UTC")
-    files = sorted(path for path in directory.rglob("*") if path.is_file())
+    # os.walk and not rglob: a folder that is a link to the recordings counts as well.
+    found = os.walk(directory, followlinks=True)
+    files = sorted(Path(folder, name) for folder, _, names in found for name in names)
+    if not files:
+        raise UsageError(f"{directory} holds no files; give the folder that holds ohlcv/, news/ ...")
     imported: list[Imported] = []
     skipped: list[tuple[str, str]] = []
     refused: list[tuple[str, str]] = []

@@ -93,7 +93,7 @@ def pearson(returns: Floats, first: int, after: int, i: int, j: int) -> float:
             xy += x * y
             xx += x * x
             yy += y * y
-    return xy / math.sqrt(xx * yy)
+    return max(-1.0, min(xy / math.sqrt(xx * yy), 1.0))
 
 
 @rule

@@ -116,7 +116,7 @@ def admit(
     if quantity > most:
         reason, quantity = CLAMPED, most
     quantity = a.round_down(quantity, costs.step)
-    if not quantity > 0.0 or quantity * close < limits.min_notional:
+    if not usable(quantity) or quantity * close < limits.min_notional:
         return MIN_NOTIONAL, 0.0
     return reason, quantity
 

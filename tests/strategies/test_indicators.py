@@ -1,0 +1,235 @@
+"""Indicators against published and independently computed answers, and with holes and flat prices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import talib
+
+from tests.strategies import random_panel
+from workbench.strategies.indicators import adx, atr, bollinger, ema, rsi, sma
+
+# StockCharts ChartSchool's RSI(14) spreadsheet: its closes and its published answers (2 decimals).
+RSI_CLOSES = [
+    44.3389, 44.0902, 44.1497, 43.6124, 44.3278, 44.8264, 45.0955, 45.4245, 45.8433, 46.0826,
+    45.8931, 46.0328, 45.614, 46.282, 46.282, 46.0028, 46.0328, 46.4116, 46.2222, 45.6439,
+    46.2122, 46.2521, 45.7137, 46.4515, 45.7835, 45.3548, 44.0288, 44.1783, 44.2181, 44.5672,
+    43.4205, 42.6628, 43.1314,
+]  # fmt: skip
+RSI_PUBLISHED = [
+    70.53, 66.32, 66.55, 69.41, 66.36, 57.97, 62.93, 63.26, 56.06, 62.38, 54.71, 50.42, 39.99,
+    41.46, 41.87, 45.46, 37.3, 33.08, 37.77,
+]  # fmt: skip
+# StockCharts' moving-average spreadsheet: closes, and EMA(10) seeded with the mean of ten.
+EMA_CLOSES = [
+    22.27, 22.19, 22.08, 22.17, 22.18, 22.13, 22.23, 22.43, 22.24, 22.29, 22.15, 22.39, 22.38,
+    22.61, 23.36, 24.05, 23.75, 23.83, 23.95, 23.63, 23.82, 23.87, 23.65, 23.19, 23.1, 23.33,
+    22.68, 23.1, 22.4, 22.17,
+]  # fmt: skip
+EMA_PUBLISHED = [
+    22.221, 22.2081, 22.2412, 22.2664, 22.3289, 22.5164, 22.7952, 22.9688, 23.1254, 23.2753,
+    23.3398, 23.4271, 23.5076, 23.5335, 23.4711, 23.4036, 23.3902, 23.2611, 23.2318, 23.0806,
+    22.915,
+]  # fmt: skip
+# Seventy made-up bars; answers of TA-Lib 0.8.2, ADX confirmed by pandas-ta-classic to 1e-9.
+HIGH = [
+    100.7, 99.45, 100.06, 98.66, 99.83, 99.56, 99.01, 99.19, 99.44, 98.61, 99.88, 100.33,
+    100.06, 100.13, 100.21, 100.55, 99.4, 99.43, 99.69, 99.43, 97.37, 98.16, 98.1, 97.56,
+    97.83, 101.31, 100.64, 101.55, 101.88, 100.28, 100.64, 100.14, 101.78, 103.29, 103.72,
+    102.91, 102.84, 102.24, 102.31, 103.94, 104.11, 104.73, 102.85, 104.01, 104.7, 106.53,
+    109.83, 109.68, 112.67, 117.9, 121.11, 122.3, 122.41, 123.2, 123.04, 122.55, 121.93,
+    122.61, 124.34, 124.73, 124.17, 121.89, 119.94, 118.51, 115.53, 116.96, 116.37, 116.23,
+    115.86, 114.72,
+]  # fmt: skip
+LOW = [
+    98.22, 98.26, 96.35, 96.31, 98.06, 98.34, 97.87, 98.26, 98.53, 98.12, 97.77, 99.18, 99.9,
+    99.48, 99.48, 98.57, 98.36, 97.65, 98.96, 96.85, 96.2, 95.31, 96.7, 96.48, 95.81, 97.42,
+    99.11, 99.12, 99.25, 99.04, 97.99, 97.91, 99.86, 100.87, 101.43, 101.06, 101.45, 101.16,
+    101.31, 101.32, 102.99, 102.54, 101.11, 101.24, 103.45, 104.23, 105.51, 107.93, 106.4,
+    112.0, 117.63, 120.39, 120.49, 120.74, 121.77, 121.11, 120.59, 121.12, 121.78, 123.1,
+    121.28, 119.35, 117.8, 115.25, 113.63, 113.33, 114.71, 114.59, 113.02, 113.26,
+]  # fmt: skip
+CLOSE = [
+    98.82, 99.17, 96.39, 98.43, 99.38, 98.95, 98.48, 98.93, 98.54, 98.2, 99.27, 100.04, 99.94,
+    99.82, 100.06, 99.14, 98.54, 99.35, 99.16, 97.14, 96.44, 97.4, 97.06, 96.84, 97.78,
+    100.49, 99.42, 101.45, 99.6, 99.86, 98.13, 100.13, 101.4, 103.14, 101.78, 102.83, 102.03,
+    101.33, 102.11, 103.46, 103.78, 102.8, 101.54, 103.76, 104.69, 105.83, 109.35, 108.02,
+    112.25, 117.68, 120.57, 122.08, 120.87, 122.69, 121.87, 121.83, 121.3, 121.82, 124.2,
+    123.17, 121.36, 119.55, 117.82, 115.32, 113.75, 115.98, 114.95, 115.4, 113.31, 113.6,
+]  # fmt: skip
+ADX_ANSWERS: dict[str, dict[int, float]] = {
+    "adx": {27: 27.09114, 28: 25.723906, 40: 22.781204, 55: 51.236519, 69: 33.352834},
+    "plus_di": {27: 22.234143, 28: 21.196848, 40: 24.235844, 55: 43.873492, 69: 23.354288},
+    "minus_di": {27: 20.242476, 28: 18.074802, 40: 11.972294, 55: 6.566496, 69: 25.750066},
+}
+BAND_ANSWERS: dict[str, dict[int, float]] = {
+    "upper": {27: 101.45679, 28: 101.528862, 40: 104.773441, 55: 126.996656, 69: 126.160951},
+    "middle": {27: 98.804, 28: 98.857, 40: 100.501, 55: 110.427, 69: 119.072},
+    "lower": {27: 96.15121, 28: 96.185138, 40: 96.228559, 55: 93.857344, 69: 111.983049},
+    "bandwidth": {27: 0.053698, 28: 0.054055, 40: 0.085023, 55: 0.300102, 69: 0.11907},
+    "percent_b": {27: 0.99872, 28: 0.639042, 40: 0.883738, 55: 0.844093, 69: 0.114047},
+}
+
+OHLC = pd.DataFrame({"high": HIGH, "low": LOW, "close": CLOSE})
+
+Indicator = Callable[[Any, Any, Any], Any]
+EVERY: dict[str, Indicator] = {
+    "ema": lambda h, lo, c: ema(c, 12),
+    "sma": lambda h, lo, c: sma(c, 12),
+    "rsi": lambda h, lo, c: rsi(c, 14),
+    "atr": lambda h, lo, c: atr(h, lo, c, 14),
+    "adx": lambda h, lo, c: adx(h, lo, c).adx,
+    "plus_di": lambda h, lo, c: adx(h, lo, c).plus_di,
+    "minus_di": lambda h, lo, c: adx(h, lo, c).minus_di,
+    "upper": lambda h, lo, c: bollinger(c).upper,
+    "bandwidth": lambda h, lo, c: bollinger(c).bandwidth,
+    "percent_b": lambda h, lo, c: bollinger(c).percent_b,
+}
+every = pytest.mark.parametrize("indicator", EVERY.values(), ids=EVERY.keys())
+
+
+def test_rsi_is_the_published_wilder_rsi() -> None:
+    values = rsi(np.array(RSI_CLOSES), 14)
+    assert np.isnan(values[:14]).all()
+    np.testing.assert_allclose(values[14:], RSI_PUBLISHED, atol=0.0051)
+
+
+def test_ema_is_the_published_one_seeded_with_a_mean() -> None:
+    values = ema(np.array(EMA_CLOSES), 10)
+    assert np.isnan(values[:9]).all()
+    np.testing.assert_allclose(values[9:], EMA_PUBLISHED, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", list(ADX_ANSWERS))
+def test_adx_and_its_directions_have_the_known_answers(name: str) -> None:
+    values = getattr(adx(OHLC["high"], OHLC["low"], OHLC["close"], 14), name)
+    for bar, answer in ADX_ANSWERS[name].items():
+        assert values[bar] == pytest.approx(answer, abs=1e-5)
+    if name == "adx":
+        assert values.first_valid_index() == 27
+
+
+@pytest.mark.parametrize("name", list(BAND_ANSWERS))
+def test_bollinger_bands_have_the_known_answers_of_population_deviation(name: str) -> None:
+    values = getattr(bollinger(OHLC["close"], 20, 2.0), name)
+    for bar, answer in BAND_ANSWERS[name].items():
+        assert values[bar] == pytest.approx(answer, abs=1e-5)
+
+
+def test_sma_is_the_mean_of_the_last_n() -> None:
+    np.testing.assert_allclose(sma(np.array([1.0, 2.0, 6.0, 3.0]), 3)[2:], [3.0, 11 / 3])
+
+
+def test_atr_is_wilders_mean_of_true_ranges() -> None:
+    """True ranges 2, 3 seed 2.5; then Wilder: (2.5 + 4) / 2 with n = 2. The first bar has none."""
+    high, low, close = [11.0, 12, 13, 10], [9.0, 10, 10, 8], [10.0, 11, 12, 9]
+    values = atr(np.array(high), np.array(low), np.array(close), 2)
+    assert np.isnan(values[:2]).all()
+    np.testing.assert_allclose(values[2:], [2.5, 3.25])
+
+
+@pytest.mark.parametrize("price", [5.0, 0.1, 1 / 3, 63_123.45, 0.00001234])
+def test_flat_prices_are_neither_oversold_nor_trending(price: float) -> None:
+    """TA-Lib alone calls a flat series RSI 0, which looks oversold."""
+    flat = np.full(40, price)
+    assert talib.RSI(flat, 14)[-1] == 0.0
+    assert np.isnan(rsi(flat, 14)).all()
+    assert adx(flat, flat, flat).adx[-1] == 0.0
+    assert np.isnan(bollinger(flat).percent_b).all()
+    assert bollinger(flat).bandwidth[-1] == 0.0
+
+
+def test_rsi_is_unknown_only_while_all_its_closes_are_flat() -> None:
+    closes = np.r_[np.linspace(10.0, 12.0, 20), np.full(20, 12.0), 12.1]
+    unknown = np.flatnonzero(np.isnan(rsi(closes, 14)))
+    assert unknown.tolist() == [*range(14), *range(33, 40)]
+
+
+@every
+def test_a_hole_is_bridged_with_the_last_close(indicator: Indicator) -> None:
+    """The bars after a hole are those of a series in which nobody traded, not NaN for ever."""
+    holed, filled = OHLC.copy(), OHLC.copy()
+    for first, last in ((33, 33), (45, 49)):
+        holed.loc[first:last] = np.nan
+        filled.loc[first:last] = OHLC["close"][first - 1]
+    got = indicator(holed["high"], holed["low"], holed["close"])
+    expected = indicator(filled["high"], filled["low"], filled["close"])
+    there = holed["close"].notna()
+    pd.testing.assert_series_equal(got[there], expected[there])
+    assert np.isfinite(got[50:]).all()
+
+
+@every
+def test_a_bar_with_one_missing_column_or_an_infinity_is_a_hole(indicator: Indicator) -> None:
+    partly, whole = OHLC.copy(), OHLC.copy()
+    partly.loc[40, "close"] = np.inf
+    whole.loc[40] = np.nan
+    pd.testing.assert_series_equal(
+        indicator(partly["high"], partly["low"], partly["close"]).drop(40),
+        indicator(whole["high"], whole["low"], whole["close"]).drop(40),
+    )
+
+
+@every
+def test_leading_holes_stay_unknown_and_only_delay_the_warm_up(indicator: Indicator) -> None:
+    later = pd.concat([OHLC.iloc[:9] * np.nan, OHLC], ignore_index=True)
+    got = indicator(later["high"], later["low"], later["close"])
+    expected = indicator(OHLC["high"], OHLC["low"], OHLC["close"])
+    assert got[:9].isna().all()
+    pd.testing.assert_series_equal(got[9:].reset_index(drop=True), expected)
+
+
+@every
+@pytest.mark.parametrize("bars", [1, 2, 11])
+def test_a_series_too_short_is_unknown_and_does_not_crash(indicator: Indicator, bars: int) -> None:
+    short = OHLC[:bars]
+    assert indicator(short["high"], short["low"], short["close"]).isna().all()
+
+
+@every
+def test_a_series_without_any_price_is_unknown(indicator: Indicator) -> None:
+    nothing = OHLC * np.nan
+    assert indicator(nothing["high"], nothing["low"], nothing["close"]).isna().all()
+
+
+@every
+def test_what_goes_in_comes_out_series_frame_or_array(indicator: Indicator) -> None:
+    panel = random_panel(80, seed=3)
+    frame = indicator(panel.high, panel.low, panel.close)
+    assert isinstance(frame, pd.DataFrame)
+    assert frame.index.equals(panel.index)
+    assert tuple(frame.columns) == panel.symbols
+    for symbol in panel.symbols:
+        series = indicator(panel.high[symbol], panel.low[symbol], panel.close[symbol])
+        assert isinstance(series, pd.Series)
+        assert series.name == symbol
+        pd.testing.assert_series_equal(series, frame[symbol])
+    array = indicator(panel.high.to_numpy(), panel.low.to_numpy(), panel.close.to_numpy())
+    assert isinstance(array, np.ndarray)
+    np.testing.assert_array_equal(array, frame.to_numpy())
+
+
+@every
+def test_inputs_are_left_as_they_were(indicator: Indicator) -> None:
+    panel = random_panel(80, seed=4, holes=0.1)
+    before = panel.close.copy()
+    indicator(panel.high, panel.low, panel.close)
+    pd.testing.assert_frame_equal(panel.close, before)
+
+
+@every
+def test_later_bars_never_change_an_earlier_value(indicator: Indicator) -> None:
+    panel = random_panel(150, seed=5, holes=0.05)
+    whole = indicator(panel.high, panel.low, panel.close)
+    for bars in range(1, 150, 7):
+        cut = panel.rows(0, bars)
+        early = indicator(cut.high, cut.low, cut.close)
+        np.testing.assert_array_equal(early.to_numpy(), whole.to_numpy()[:bars])
+
+
+def test_whole_numbers_are_prices_too() -> None:
+    np.testing.assert_array_equal(ema(np.array([1, 2, 3, 4]), 2), ema(np.arange(1.0, 5.0), 2))

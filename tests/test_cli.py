@@ -1,0 +1,204 @@
+"""The command line as a user meets it: exit codes, one sentence for a mistake, JSON that parses."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.recorded import ROOT, require_data
+
+SPOT = {"ADA", "AVAX", "BTC", "DOGE", "ETH", "LINK", "SOL", "XRP"}
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A user's folder with the project's notebooks in it."""
+    folder = tmp_path_factory.mktemp("home")
+    (folder / "notebooks").symlink_to(ROOT / "notebooks")
+    return folder
+
+
+def workbench(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run a command in `home` with the lake and journal that it would have there."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("WORKBENCH_")}
+    return subprocess.run(
+        [sys.executable, "-m", "workbench", *words],
+        capture_output=True, text=True, cwd=home, env=environment, check=False, timeout=500,
+    )  # fmt: skip
+
+
+def answer(home: Path, *words: str, code: int = 0) -> dict:
+    """The one JSON object that a command prints with --json."""
+    done = workbench(home, *words, "--json")
+    assert done.returncode == code, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def demonstrated(home: Path) -> dict:
+    """What `workbench demo` did in the user's folder."""
+    return answer(home, "demo")
+
+
+@pytest.fixture(scope="module")
+def imported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]:
+    """A folder into which the spot world of 2023 was imported, and what the import said."""
+    folder, source = tmp_path_factory.mktemp("recorded_home"), tmp_path_factory.mktemp("recorded")
+    for part in ("ohlcv/binance_spot", "funding", "onchain", "news", "macro", "sentiment",
+                 "prediction", "microstructure"):  # fmt: skip
+        (source / part).parent.mkdir(exist_ok=True)
+        (source / part).symlink_to(require_data() / part)
+    return folder, answer(folder, "data", "import", str(source))
+
+
+def test_demo_ends_with_a_page_and_five_figures(demonstrated: dict, home: Path) -> None:
+    """The page is there, says SYNTHETIC, and loads nothing from anywhere else."""
+    page = Path(demonstrated["page"])
+    text = page.read_text()
+    assert page == home / "reports/tour/index.html"
+    assert len(demonstrated["figures"]) == 5
+    assert "SYNTHETIC" in text
+    assert "RUBRIC (not an LLM)" in text
+    assert 'src="http' not in text
+    assert 'href="http' not in text
+    assert text.count("Plotly.newPlot") == 4
+    assert len(list((home / "reports/assets").iterdir())) == 1
+
+
+def test_demo_walks_the_page_into_a_journal_that_verifies(demonstrated: dict, home: Path) -> None:
+    """The last month bar by bar gave the replay's fills, a row a bar."""
+    assert demonstrated["page_equals_replay"] is True
+    verified = answer(home, "journal", "verify")
+    assert verified["intact"] is True
+    assert verified["rows"] >= demonstrated["journal_rows"] == 30 * 24
+    rows = answer(home, "journal", "tail", "-n", "3", "--kind", "cycle")["rows"]
+    assert [row["kind"] for row in rows] == ["cycle"] * 3
+    assert rows[-1]["body"]["source"].startswith("SYNTHETIC")
+
+
+def test_replay_of_the_sample_world_is_kept_in_the_journal(demonstrated: dict, home: Path) -> None:
+    """Figures, fates and limits of a run are a row that can be read back."""
+    said = answer(home, "replay", "--start", "2023-06-01", "--end", "2023-08-31")
+    assert said["source"].startswith("SYNTHETIC")
+    assert said["judge"] == ["RUBRIC (not an LLM)"]
+    kept = answer(home, "journal", "tail", "-n", "1", "--kind", "replay")["rows"][0]
+    assert kept["seq"] == said["journal_row"]
+    assert kept["body"]["figures"]["trades"] == said["figures"]["trades"]
+
+
+def test_the_null_judge_lets_through_at_least_what_the_rubric_does(
+    demonstrated: dict, home: Path
+) -> None:
+    """--judge always proceeds with every case."""
+    period = ("--start", "2023-06-01", "--end", "2023-08-31")
+    always = answer(home, "replay", *period, "--judge", "always")
+    assert always["judge"] == ["ALWAYS (no judge)"]
+    assert "judge SKIP" not in always["fates"]
+
+
+def test_import_says_what_went_in_and_what_was_left_out(imported: tuple[Path, dict]) -> None:
+    """Nothing is passed over in silence."""
+    folder, said = imported
+    assert said["refused"] == {}
+    assert any("microstructure" in name for name in said["skipped"])
+    series = answer(folder, "data", "status")["series"]
+    spot = {s["symbol"]: s for s in series if s["venue"] == "binance_spot"}
+    assert {symbol.split("/")[0] for symbol in spot} == SPOT
+    assert (spot["BTC/USDT"]["rows"], spot["BTC/USDT"]["gaps"]) == (48_160, 15)
+    assert all(s["duplicates"] == 0 for s in series)
+
+
+def test_replay_of_2023_on_the_eight_spot_assets(imported: tuple[Path, dict]) -> None:
+    """The recorded world through every layer: no flag but the dates."""
+    said = answer(imported[0], "replay", "--start", "2023-01-01", "--end", "2024-01-31")
+    assert said["source"].startswith("binance_spot")
+    assert {symbol.split("/")[0] for symbol in said["symbols"]} == SPOT
+    assert said["figures"]["first bar"].startswith("2023-01-01")
+    assert said["figures"]["last bar"].startswith("2024-01-31 23:00")
+    assert said["figures"]["trades"] > 0
+    assert sum(v for k, v in said["fates"].items()) > 1_000
+
+
+def test_a_bad_file_is_refused_by_name_and_the_rest_goes_in(tmp_path: Path) -> None:
+    """Exit code 1, one sentence with file and row; the good file is in the lake."""
+    candles = pd.DataFrame(
+        {
+            "timestamp": pd.date_range("2024-01-01", periods=5, freq="1h", tz="UTC").as_unit("ms"),
+            "open": 10.0, "high": 11.0, "low": 9.0, "close": 10.0, "volume": 1.0,
+        }
+    )  # fmt: skip
+    folder = tmp_path / "in/ohlcv/kraken/1h"
+    folder.mkdir(parents=True)
+    candles.to_parquet(folder / "BTC_USDT.parquet")
+    candles.assign(low=[9.0, 9.0, -3.0, 9.0, 9.0]).to_parquet(folder / "ETH_USDT.parquet")
+    (folder / "SOL_USDT.parquet").write_bytes(b"PAR1half")
+    said = answer(tmp_path, "data", "import", "in", code=1)
+    assert set(said["refused"]) == {f"ohlcv/kraken/1h/{x}_USDT.parquet" for x in ("ETH", "SOL")}
+    assert "-3" in said["refused"]["ohlcv/kraken/1h/ETH_USDT.parquet"]
+    series = answer(tmp_path, "data", "status")["series"]
+    assert [(s["symbol"], s["rows"]) for s in series] == [("BTC/USDT", 5)]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (["replay", "--nonsense"], 2, "No such option"),
+        (["nonsense"], 2, "No such command"),
+        (["data", "import", "nowhere"], 2, "nowhere is not a folder"),
+        (["--config", "x.toml", "replay"], 2, "No such option"),
+        (["replay", "--config", "x.toml"], 2, "x.toml is not there"),
+        (["replay", "--judge", "rubrik"], 2, "nearest is rubric"),
+        (["replay", "--venue", "binnance_spot"], 1, "no 1h candles of binnance_spot"),
+        (["replay", "--venue", "sample", "--start", "2024-02-30"], 2, "is not a time"),
+        (["replay", "--venue", "sample", "--start", "2031-01-01"], 2, "has no candle"),
+        (["replay", "--start", "2023-02-01", "--end", "2023-01-01"], 2, "is after end"),
+        (["journal", "verify", "--journal", "none.db"], 2, "none.db"),
+        (["journal", "tail", "-n", "0"], 2, "-n"),
+    ],
+)
+def test_a_mistake_gets_one_sentence_and_no_traceback(
+    demonstrated: dict, home: Path, words: list[str], code: int, says: str
+) -> None:
+    """Exit code 2 for wrong use, 1 where the data is at fault."""
+    done = workbench(home, *words)
+    assert done.returncode == code, done.stderr
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_debug_shows_the_traceback_as_well(home: Path) -> None:
+    """For whoever wants to know where."""
+    done = workbench(home, "--debug", "data", "import", "nowhere")
+    assert "Traceback" in done.stderr
+    assert done.returncode != 0
+
+
+def test_a_corrupt_journal_is_one_sentence(home: Path) -> None:
+    """Not a database: exit code 1, the file named, the file left as it was."""
+    bad = home / "bad.db"
+    bad.write_bytes(b"this is no database at all" * 100)
+    done = workbench(home, "journal", "verify", "--journal", "bad.db")
+    assert done.returncode == 1
+    assert "bad.db" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert bad.read_bytes() == b"this is no database at all" * 100
+
+
+def test_doctor_finds_this_machine_fit(home: Path) -> None:
+    """Every finding is one line; all are fine here."""
+    said = answer(home, "doctor")
+    assert said["fit"] is True
+    assert {f["what"] for f in said["findings"]} >= {"python", "packages", "lake", "configuration"}
+
+
+def test_doctor_says_no_to_an_impossible_config(tmp_path: Path) -> None:
+    """Exit code 1, with the key."""
+    (tmp_path / "desk.toml").write_text("[limits]\nstop = 5\n")
+    said = answer(tmp_path, "doctor", code=1)
+    assert any("limits.stop" in f["says"] for f in said["findings"] if not f["fine"])

@@ -1,0 +1,127 @@
+"""desk.toml to Desk: what is wrong is said with the file, the key and the nearest valid one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from workbench.data.lake import Lake
+from workbench.desk import Desk, Source, load_desk
+from workbench.domain import Limits, UsageError
+from workbench.judges.always import always
+from workbench.judges.rubric import rubric
+from workbench.strategies.ema_adx import ema_adx
+
+
+@pytest.fixture(autouse=True)
+def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No variable and no desk.toml of the machine reaches these tests."""
+    for name in ("WORKBENCH_DATA__LAKE", "WORKBENCH_DESK__JOURNAL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+def desk_of(folder: Path, text: str) -> Desk:
+    """The desk of a desk.toml with this text."""
+    (folder / "desk.toml").write_text(text)
+    return load_desk(folder / "desk.toml")
+
+
+def test_defaults_need_no_file() -> None:
+    """Three strategies, the rubric, the default limits, ten thousand."""
+    desk = load_desk()
+    assert [s.name for s in desk.strategies] == ["ema_adx", "rsi_bounce", "news_sentiment"]
+    assert desk.judge is rubric
+    assert desk.limits == Limits()
+    assert desk.capital == 10_000.0
+
+
+def test_every_table_is_read(tmp_path: Path) -> None:
+    """Numbers, names and paths; a relative path is taken from the file's folder."""
+    desk = desk_of(
+        tmp_path,
+        """
+        [desk]
+        capital = 500
+        strategies = ["rsi_bounce"]
+        judge = "always"
+        journal = "records/j.db"
+        [data]
+        venue = "kraken"
+        symbols = ["BTC/USDT"]
+        [limits]
+        max_position = 0.02
+        allow_short = true
+        [costs]
+        step = 0.01
+        """,
+    )
+    assert desk.capital == 500.0
+    assert [s.name for s in desk.strategies] == ["rsi_bounce"]
+    assert desk.judge is always
+    assert desk.journal_path == tmp_path / "records/j.db"
+    assert desk.source == Source(tmp_path / "var/lake", "kraken", ("BTC/USDT",), "1h")
+    assert (desk.limits.max_position, desk.limits.allow_short) == (0.02, 1.0)
+    assert desk.costs.step == 0.01
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[limits]\nmax_positon = 0.1", r"unknown key limits\.max_positon.*limits\.max_position"),
+        ("[desk]\njugde = 'x'", r"unknown key desk\.jugde.*desk\.judge"),
+        ("[limit]\nstop = 0.1", r"unknown key limit;.*limits"),
+        ("[limits]\nstop = 'two'", r"limits\.stop is 'two'"),
+        ("[limits]\nstop = 2.0", r"limits\.stop is 2; it must be above 0 and below 1"),
+        ("[limits]\nstop = nan", r"limits\.stop is nan"),
+        ("[costs]\ntaker_fee = -1", r"costs\.taker_fee is -1"),
+        ("[desk]\nstrategies = ['ema_adxx']", "no 'ema_adxx'.*nearest is ema_adx"),
+        ("[desk]\nstrategies = []", "no strategies"),
+        ("[desk]\njudge = 'rubrik'", "no 'rubrik'.*nearest is rubric"),
+        ("[desk]\nreduce = 1.5", r"desk\.reduce is 1\.5"),
+        ("[desk\n", "not valid TOML"),
+    ],
+)
+def test_an_impossible_config_is_one_sentence(tmp_path: Path, text: str, says: str) -> None:
+    """Names the key; an unknown one gets the nearest valid one."""
+    with pytest.raises(UsageError, match=says):
+        desk_of(tmp_path, text)
+
+
+def test_a_named_file_that_is_not_there_is_said(tmp_path: Path) -> None:
+    """Asking for a file is not asking for the defaults."""
+    with pytest.raises(UsageError, match=r"nowhere\.toml is not there"):
+        load_desk(tmp_path / "nowhere.toml")
+
+
+def test_a_variable_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """WORKBENCH_DATA__VENUE and its like."""
+    monkeypatch.setenv("WORKBENCH_DATA__VENUE", "bybit")
+    assert desk_of(tmp_path, "[data]\nvenue = 'kraken'").source.venue == "bybit"
+
+
+def test_a_strategy_from_a_notebook_goes_straight_into_a_desk() -> None:
+    """No registration; limits changed on a desk reach its broker too."""
+    desk = Desk(strategies=[ema_adx.having(fast=5)])
+    assert replace(desk, limits=Limits(stop=0.01)).limits.stop == 0.01
+
+
+def test_auto_is_the_imported_spot_venue_with_most_symbols(recorded_lake: Lake) -> None:
+    """Perps are not spot; without any import it is the sample world."""
+    source = Source(recorded_lake.root).resolved()
+    assert source.venue == "binance_spot"
+    assert len(source.symbols) == 8
+
+
+def test_the_sample_world_is_made_on_first_use_and_completed_if_cut_off(tmp_path: Path) -> None:
+    """A write that was stopped half-way left a part; the next use writes the whole."""
+    desk = Desk(strategies=[ema_adx], source=Source(tmp_path / "lake"))
+    whole = desk.world("2023-06-01", "2023-06-30")
+    Lake(tmp_path / "lake").remove("ohlcv", "sample", "SOL/USDT", "1h")
+    again = desk.world("2023-06-01", "2023-06-30")
+    assert again.panel.close.equals(whole.panel.close)
+    assert again.panel.synthetic
+    assert str(again.panel.index[again.start]) == "2023-06-01 00:00:00+00:00"
+    assert str(again.panel.close_times[-1]) == "2023-07-01 00:00:00+00:00"
