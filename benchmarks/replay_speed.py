@@ -231,9 +231,7 @@ def measure(sides: dict[str, Callable[[], object]], repeats: int) -> dict[str, T
             work()
             took = Took(time.process_time() - cpu, time.perf_counter() - wall)
             if turn:
-                best[name] = Took(
-                    min(best[name].cpu, took.cpu), min(best[name].wall, took.wall)
-                )
+                best[name] = Took(min(best[name].cpu, took.cpu), min(best[name].wall, took.wall))
     return best
 
 
@@ -294,12 +292,7 @@ def measure_first_calls() -> dict[str, dict[str, float]]:
     with tempfile.TemporaryDirectory() as folder:
         environment = os.environ | {"NUMBA_CACHE_DIR": folder}
         command = [sys.executable, str(Path(__file__)), "--first-calls"]
-        answers = [
-            json.loads(
-                subprocess.run(command, env=environment, check=True, capture_output=True).stdout
-            )
-            for _ in range(2)
-        ]
+        answers = [json.loads(run_child(command, environment)[1]) for _ in range(2)]
     return dict(zip(("without a cache", "with a cache"), answers, strict=True))
 
 
@@ -317,7 +310,7 @@ print(time.process_time() - cpu, time.perf_counter() - wall, *sorted(sys.modules
 def run_child(command: Sequence[str], environment: dict[str, str]) -> tuple[Took, str]:
     """A whole process, from its start to its end."""
     before, begun = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    done = subprocess.run(
+    done = subprocess.run(  # noqa: S603 (our own interpreter and script)
         command, env=environment, cwd=ROOT, check=True, capture_output=True, text=True
     )
     wall, after = time.perf_counter() - begun, resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -376,7 +369,10 @@ def report(panel: Panel, repeats: int) -> dict[str, Any]:
         result: dict[str, Any] = {"floor": load.floor, "fills": len(loop())}
         took = measure({"loop": loop}, 2 * repeats)["loop"]
         cells = len(panel) * len(panel.symbols)
-        result["million_per_second"] = {"cpu": cells / took.cpu / 1e6, "wall": cells / took.wall / 1e6}
+        result["million_per_second"] = {
+            "cpu": cells / took.cpu / 1e6,
+            "wall": cells / took.wall / 1e6,
+        }
         if load.against_peer:
             equalities, times = against_peer(prepared, repeats)
             result["equality"] = equalities
@@ -412,7 +408,9 @@ def show(out: dict[str, Any]) -> None:
         )
     print("\nFIRST CALL (compiling), seconds")
     for name, first in out["first_calls"].items():
-        print(f"  {name:<20} our loop {first['loop']:>5.1f}   from_order_func {first['peer']:>5.1f}")
+        print(
+            f"  {name:<20} our loop {first['loop']:>5.1f}   from_order_func {first['peer']:>5.1f}"
+        )
     show_imports(out["imports"])
 
 

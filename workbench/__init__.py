@@ -25,7 +25,8 @@ _HOME = {
     "Book": "domain",
     # the desk, one bar of it, years of it
     "Desk": "desk", "load_desk": "desk", "replay": "research.replay",
-    "run_history": "research.history", "summary": "research.metrics",
+    "run_history": "research.history", "why_no_trade": "research.history",
+    "summary": "research.metrics",
     # what happened, and how it looks
     "Journal": "journal", "charts": "views", "tables": "views",
 }  # fmt: skip

@@ -113,3 +113,12 @@ def test_a_later_headline_changes_no_earlier_level_in_the_last_bit() -> None:
     half = decayed(times, minutes(*at[:100]), scores[:100])
     before = times < minutes(int(at[100]))[0]
     np.testing.assert_array_equal(whole[before], half[before])
+
+
+def test_bars_years_before_the_first_headline_are_unknown_without_a_warning() -> None:
+    """The decay is never taken backwards in time, where it would overflow."""
+    times = pd.date_range("2000-01-01", periods=3, freq="3650D", tz="UTC")
+    first = pd.DatetimeIndex([pd.Timestamp("2019-12-01", tz="UTC")])
+    answer = decayed(times, first, np.array([1.0]))
+    assert np.isnan(answer[:2]).all()
+    assert 0.0 <= answer[2] < 1e-9

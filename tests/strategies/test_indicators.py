@@ -1,4 +1,4 @@
-"""Indicators against published and independently computed answers, and with holes and flat prices."""
+"""Indicators against published and independent answers, with holes and with flat prices."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ EMA_CLOSES = [
     22.68, 23.1, 22.4, 22.17,
 ]  # fmt: skip
 EMA_PUBLISHED = [
-    22.221, 22.2081, 22.2412, 22.2664, 22.3289, 22.5164, 22.7952, 22.9688, 23.1254, 23.2753,
-    23.3398, 23.4271, 23.5076, 23.5335, 23.4711, 23.4036, 23.3902, 23.2611, 23.2318, 23.0806,
-    22.915,
+    22.221, 22.208091, 22.241165, 22.266408, 22.328879, 22.516356, 22.7952, 22.9688,
+    23.125382, 23.275312, 23.339801, 23.42711, 23.507635, 23.53352, 23.471062, 23.403596,
+    23.390215, 23.261085, 23.231797, 23.080561, 22.915004,
 ]  # fmt: skip
 # Seventy made-up bars; answers of TA-Lib 0.8.2, ADX confirmed by pandas-ta-classic to 1e-9.
 HIGH = [

@@ -210,6 +210,9 @@ def decayed(
         last, levels[i] = moment, level
     now = micros(times)
     at = np.searchsorted(heard, now, side="right") - 1
-    known = np.maximum(at, 0)
-    faded = levels[known] * np.exp((heard[known] - now) / US_PER_HOUR / tau_hours)
-    return np.where(at >= 0, faded, np.nan)
+    faded = np.full(len(now), np.nan)
+    after = at >= 0
+    known = at[after]
+    hours = (now[after] - heard[known]) / US_PER_HOUR
+    faded[after] = levels[known] * np.exp(-hours / tau_hours)
+    return faded
