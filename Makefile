@@ -1,5 +1,5 @@
 # `make demo` and `make test` are the two commands; each sets up .venv first if it has to.
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 SET_UP := .venv/.set-up
 
@@ -10,7 +10,9 @@ help:  ## print every target
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(SET_UP): requirements.lock pyproject.toml
-	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed: make PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
+	  || { echo "Python 3.11 is needed: make setup PYTHON=/path/to/python3.11"; exit 1; }
+	@echo "setting up .venv (once, some minutes)"
 	@if command -v uv >/dev/null; then \
 	  test -x $(BIN)/python || uv venv -q --python $(PYTHON) .venv; \
 	  uv pip install -q --python $(BIN)/python --compile-bytecode --require-hashes -r requirements.lock; \

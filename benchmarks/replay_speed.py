@@ -6,17 +6,19 @@ Measured in one process, repeats of all sides in turn, the minimum of each; CPU 
 
     1   replay() with every rule and every fill, and the native Portfolio of its fills
     2   the same without that Portfolio
+    2a  the same on a Panel never seen before, nothing of it kept from an earlier replay
     2b  the compiled loop alone, its arrays ready-made
         ... each against vectorbt's from_order_func giving a native Portfolio by the same rules
         (peer_vectorbt.py), in two styles: as its manual writes it, and tuned
     3   the compiled loop in asset-bars per second on one thread, fills recorded
     4   subprocesses: import workbench, workbench --help
 
-Our side starts from frames: it checks them, makes the daily facts, the arrays, the loop and the
-frames of the result. The peer's side is from_order_func alone: facts, marks and arrays are handed
-to it. It returns no reason for each claim; ours does. Neither side reads anything from its
-Portfolio. Compiling is left out and told apart in "first call". Before anything is timed the fills
-of both must agree one by one, and so must the equity of every bar; if not, it is not timed.
+Our side starts from a Panel and the frames of a Proposal: it checks them, makes the daily facts and
+the arrays where they are not kept from before, runs the loop and makes the frames of the result.
+The peer's side is from_order_func alone: facts, marks and arrays are handed to it. It returns no
+reason for each claim; ours does. Neither side reads anything from its Portfolio. Compiling is left
+out and told apart in "first call". Before anything is timed the fills of both must agree one by
+one, and so must the count of each refusal and the equity of every bar; if not, it is not timed.
 
 Not measured: reading files, strategies, judges, sweeps, several threads, memory.
 """
@@ -24,6 +26,7 @@ Not measured: reading files, strategies, judges, sweeps, several threads, memory
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import math
 import os
@@ -61,6 +64,7 @@ LOOSE = Limits(
     cooldown_bars=0, allow_short=True, **ENDLESS,
 )  # fmt: skip
 VENDORS = ("vectorbt", "ccxt", "anthropic", "plotly", "pandas")
+STYLES = ("manual", "tuned")
 TARGET_WITH_PORTFOLIO, TARGET_WITHOUT = 4.0, 30.0
 
 
@@ -107,6 +111,10 @@ class Prepared:
 
     def replay(self) -> Replay:
         return replay(self.panel, self.proposal, self.limits, self.costs, CAPITAL)
+
+    def first_replay(self) -> Replay:
+        panel = self.panel.rows(0, len(self.panel))  # a new Panel of the same bars
+        return replay(panel, self.proposal, self.limits, self.costs, CAPITAL)
 
     def peer_input(self) -> peer.PeerInput:
         marks = pd.DataFrame(self.panel.marks, self.panel.index, self.panel.close.columns)
@@ -223,22 +231,32 @@ class Took:
 
 
 def measure(sides: dict[str, Callable[[], object]], repeats: int) -> dict[str, Took]:
-    """All sides in turn, so that a noisy minute hits all of them; a first turn is not counted."""
+    """All sides in turn, so that a noisy minute hits all of them; a first turn is not counted.
+
+    The garbage collector runs between the calls and not in them: a collection costs more than a
+    replay, and whose turn it falls into is chance.
+    """
     best = {name: Took(math.inf, math.inf) for name in sides}
+    gc.collect()
+    gc.freeze()
     for turn in range(repeats + 1):
         for name, work in sides.items():
+            gc.collect()
+            gc.disable()
             cpu, wall = time.process_time(), time.perf_counter()
             work()
             took = Took(time.process_time() - cpu, time.perf_counter() - wall)
+            gc.enable()
             if turn:
                 best[name] = Took(min(best[name].cpu, took.cpu), min(best[name].wall, took.wall))
+    gc.unfreeze()
     return best
 
 
 def against_peer(prepared: Prepared, repeats: int) -> tuple[list[dict[str, Any]], dict[str, Took]]:
     """Equality in both styles, then the times; no times where the two disagree."""
     tuned = prepared.peer_input()
-    styles = {"manual": peer.manual(tuned), "tuned": tuned}
+    styles = dict(zip(STYLES, (peer.manual(tuned), tuned), strict=True))
     ours = prepared.replay()
     equalities: list[dict[str, Any]] = []
     for style, given in styles.items():
@@ -249,6 +267,7 @@ def against_peer(prepared: Prepared, repeats: int) -> tuple[list[dict[str, Any]]
     sides: dict[str, Callable[[], object]] = {
         "replay and Portfolio": lambda: prepared.replay().portfolio(),
         "replay": prepared.replay,
+        "replay, new panel": prepared.first_replay,
         "loop alone": prepared.loop(),
     }
     for style, given in styles.items():
@@ -377,6 +396,12 @@ def report(panel: Panel, repeats: int) -> dict[str, Any]:
             equalities, times = against_peer(prepared, repeats)
             result["equality"] = equalities
             result["times"] = {name: vars(took) for name, took in times.items()}
+            result["ratios"] = {
+                f"{name} / {style}": times[style].cpu / took.cpu
+                for name, took in times.items()
+                for style in STYLES
+                if name not in STYLES
+            }
             result["parts"] = {k: vars(took) for k, took in parts(prepared, repeats).items()}
         out["workloads"][load.name] = result
     out["first_calls"] = measure_first_calls()
@@ -427,7 +452,7 @@ def show_peer(name: str, result: dict[str, Any]) -> None:
     if not times:
         print("  the two disagree: nothing is timed")
         return
-    for style in ("manual", "tuned"):
+    for style in STYLES:
         took = times[style]
         print(
             f"  from_order_func, {style:<7} {1e3 * took['cpu']:>6.1f} ms CPU"
@@ -437,11 +462,12 @@ def show_peer(name: str, result: dict[str, Any]) -> None:
     rows = (
         ("1  replay and Portfolio", "replay and Portfolio", TARGET_WITH_PORTFOLIO),
         ("2  replay, no Portfolio", "replay", TARGET_WITHOUT),
+        ("2a replay, a new Panel", "replay, new panel", None),
         ("2b loop alone, arrays given", "loop alone", None),
     )
     for label, key, target in rows:
         took = times[key]
-        manual, tuned = (times[style]["cpu"] / took["cpu"] for style in ("manual", "tuned"))
+        manual, tuned = (result["ratios"][f"{key} / {style}"] for style in STYLES)
         wanted = "" if target is None else f"   wanted {target:.0f}: {verdict(manual, target)}"
         print(
             f"  {label:<30}{1e3 * took['cpu']:>8.1f} {1e3 * took['wall']:>6.1f}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -188,6 +189,28 @@ def test_a_corrupt_journal_is_one_sentence(home: Path) -> None:
     assert "bad.db" in done.stderr
     assert "Traceback" not in done.stderr
     assert bad.read_bytes() == b"this is no database at all" * 100
+
+
+def test_an_edited_row_makes_verify_say_no_and_name_it(
+    demonstrated: dict, home: Path, tmp_path: Path
+) -> None:
+    """Exit code 1 and the row's number, for whoever got past the triggers."""
+    forged = tmp_path / "forged.db"
+    with sqlite3.connect(home / "var/journal.db") as source, sqlite3.connect(forged) as copy:
+        source.backup(copy)
+        for (name,) in copy.execute(
+            "SELECT name FROM sqlite_master WHERE type='trigger'"
+        ).fetchall():
+            copy.execute(f"DROP TRIGGER {name}")
+        copy.execute(
+            "UPDATE journal SET body = replace(body, 'SYNTHETIC', 'AUTHENTIC') WHERE seq = 17"
+        )
+    source.close()
+    copy.close()
+    done = workbench(home, "journal", "verify", "--journal", str(forged))
+    assert done.returncode == 1
+    assert "row 17" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_doctor_finds_this_machine_fit(home: Path) -> None:

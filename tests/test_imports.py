@@ -28,10 +28,12 @@ def test_importing_the_package_loads_no_vendor_library() -> None:
 
 def test_help_loads_no_vendor_library() -> None:
     """`workbench --help` answers before anything heavy is read."""
-    statement = (
-        "import workbench.__main__ as m\ntry: m.app(['--help'])\nexcept SystemExit: sys.stdout.flush()\n"
-    )
-    code = f"import sys\n{statement}print('LOADED', *{{n.split('.')[0] for n in sys.modules}})"
+    code = """
+import sys, workbench.__main__ as command_line
+try: command_line.app(["--help"])
+except SystemExit: sys.stdout.flush()
+print("LOADED", *{name.split(".")[0] for name in sys.modules})
+"""
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )  # fmt: skip

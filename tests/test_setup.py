@@ -16,8 +16,13 @@ from tests.recorded import ROOT
 
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 LOCK = (ROOT / "requirements.lock").read_text()
-LOCKED = {m[1].lower().replace("_", "-"): m[2] for m in re.finditer(r"^([\w.-]+)==(\S+)", LOCK, re.M)}
-GIVEN = "jupyterlab ipywidgets voila vectorbt ccxt anthropic pandas plotly papermill nbval".split()
+LOCKED = {
+    m[1].lower().replace("_", "-"): m[2] for m in re.finditer(r"^([\w.-]+)==(\S+)", LOCK, re.M)
+}
+GIVEN = (
+    "jupyterlab", "ipywidgets", "voila", "vectorbt", "ccxt", "anthropic", "pandas", "plotly",
+    "papermill", "nbval",
+)  # fmt: skip
 
 
 def declared() -> list[str]:

@@ -82,7 +82,7 @@ def rules_fingerprint() -> str:
     The kernels mention this value, which makes it a part of their cache key.
     """
     package = Path(__file__).parent
-    files = [package / "arrays.py", package / "domain.py", package / "cycle.py"]
+    files = list(package.glob("*.py"))
     for layer in ("risk", "execution", "research"):
         files += (package / layer).glob("*.py")
     digest = hashlib.sha256()

@@ -10,7 +10,6 @@ differ only by the objects in the Desk: nothing here asks which one it is.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -35,12 +34,10 @@ from workbench.domain import (
 )
 from workbench.execution.fills import apply_fill, observe, trade
 from workbench.judges.case import build_cases, case_hash
+from workbench.ports import Desk
 from workbench.risk.correlation import HISTORY_DAYS, DailyFacts, daily_facts, too_close
 from workbench.risk.gate import answer_claims, breaker, fresh, new_day
 from workbench.strategies.vote import propose, wanted
-
-if TYPE_CHECKING:
-    from workbench.desk import Desk
 
 
 def cycle(book: Book, snapshot: Snapshot, desk: Desk) -> Book:

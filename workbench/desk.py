@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic_settings import (
@@ -22,51 +22,30 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from workbench.cycle import HISTORY_DAYS
 from workbench.data.lake import Lake
 from workbench.data.sample import SYMBOLS as SAMPLE_SYMBOLS
 from workbench.data.sample import VENUE as SAMPLE
 from workbench.data.sample import write_sample
 from workbench.data.snapshot import World, load_world
 from workbench.domain import (
-    Bar,
     Book,
-    Case,
     Costs,
     Cycle,
-    Fill,
     Limits,
-    Order,
     UsageError,
-    Verdict,
     parse_timeframe,
 )
 from workbench.execution.bar_broker import BarBroker
 from workbench.journal import Journal, cycle_row
 from workbench.judges.rubric import rubric
+from workbench.ports import Broker, Judge, Log, Progress
+from workbench.risk.correlation import HISTORY_DAYS
 from workbench.strategies.regime import HISTORY_DAYS as REGIME_DAYS
 from workbench.strategies.regime import with_regime
 from workbench.strategies.vote import Strategy
 
-Judge = Callable[[Sequence[Case]], list[Verdict]]
-Progress = Callable[[int, int, str], None]
 CONFIG = "desk.toml"
 AUTO = "auto"
-
-
-class Broker(Protocol):
-    """Whoever fills orders. `fills` tells what happened since the last close, each fill once;
-    `execute` sends this close's orders, and what comes of them is told by a later `fills`."""
-
-    def fills(self, book: Book, bar: Bar, limits: Limits, costs: Costs) -> list[Fill]: ...
-
-    def execute(self, orders: Sequence[Order]) -> None: ...
-
-
-class Log(Protocol):
-    """Whoever keeps the record of each bar; a plain list will do."""
-
-    def append(self, cycle: Cycle, /) -> object: ...
 
 
 @dataclass(frozen=True)

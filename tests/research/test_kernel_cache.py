@@ -54,7 +54,7 @@ def run_in(folder: Path, cache: Path) -> str:
 def test_an_edit_in_a_callees_file_reaches_the_compiled_loop(
     tmp_path: Path, file: str, before: str, after: str, prices: str
 ) -> None:
-    """Warm the cache with the old rule, edit the rule in its own file, run again: the new figure."""
+    """Warm the cache with the old rule, edit the rule in its own file: the new figure."""
     package = tmp_path / "workbench"
     shutil.copytree(Path(workbench.__file__).parent, package)
     cache = tmp_path / "cache"

@@ -107,6 +107,7 @@ OPEN_HANDED = Limits(
     max_position=0.3, max_deployed=0.7, max_stopouts_per_day=99, max_entries_per_day=99,
     allow_short=True, daily_drawdown=0.9,
 )  # fmt: skip
+THRIFTY = Limits(max_deployed=0.05, max_correlation=1.0)
 loose_limits = st.one_of(st.just(OPEN_HANDED), st.just(Limits(allow_short=True)), limits_of)
 loose_costs = st.one_of(st.just(Costs()), costs_of)
 
@@ -150,8 +151,8 @@ class Close:
 
     def slack(self, i: int) -> float:
         """A clamp starts 1e-9 of equity above the room; a quantity may round to the next step."""
-        close = float(self.bar.market[0, i, a.CLOSE])
-        return SLACK * abs(self.equity()) * 1.001 + 1.001 * self.costs.step * close * SLACK
+        worth = abs(self.equity()), self.costs.step * float(self.bar.market[0, i, a.CLOSE])
+        return 1.001 * SLACK * sum(part for part in worth if math.isfinite(part))
 
 
 def close_from(seed: int, n: int, held: str, rough: bool, limits: Limits, costs: Costs) -> Close:
@@ -180,7 +181,9 @@ def close_from(seed: int, n: int, held: str, rough: bool, limits: Limits, costs:
     def odd(usual: float) -> float:
         if often(0.8):
             return usual
-        return one_of(ODD) if often(0.8) else float(rng.integers(2**64, dtype=np.uint64).view(float))
+        return (
+            one_of(ODD) if often(0.8) else float(rng.integers(2**64, dtype=np.uint64).view(float))
+        )
 
     book = Book.start(SYMBOLS[:n], float(np.exp(rng.uniform(0.0, 16.0))), NOW)
     market, claims = np.empty((1, n, a.MARKET_COLUMNS)), np.empty((n, a.CLAIM_COLUMNS))
@@ -234,7 +237,7 @@ def told(close: Close) -> None:
 # --- 1: the caps ---------------------------------------------------------------------------------
 
 
-@deep(1500)
+@deep(600)
 @given(closes())
 def test_no_entry_is_above_the_caps(close: Close) -> None:
     told(close)
@@ -256,7 +259,7 @@ def test_no_entry_is_above_the_caps(close: Close) -> None:
     assert (quantity[taken] <= most[taken] * (1 + SLACK)).all()
 
 
-@deep(600)
+@deep(300)
 @given(closes())
 def test_every_entry_kept_every_rule(close: Close) -> None:
     """What was let in is claimed, fresh, flat, rested, allowed, a stranger and worth its minimum."""
@@ -280,7 +283,7 @@ def test_every_entry_kept_every_rule(close: Close) -> None:
     )
 
 
-@deep(600)
+@deep(300)
 @given(closes())
 def test_every_claim_has_one_reason_and_every_entry_one_order(close: Close) -> None:
     ruling = close.gate()
@@ -320,7 +323,7 @@ BROKEN = st.one_of(
 )
 
 
-@deep(1500)
+@deep(600)
 @given(closes(), st.integers(0, 3), BROKEN)
 def test_a_broken_cell_of_the_proposal_makes_no_entry_larger(
     whole: Close, which: int, damage: tuple[int, float]
@@ -339,14 +342,14 @@ def test_a_broken_cell_of_the_proposal_makes_no_entry_larger(
         assert after[j] <= whole.alone(int(j)) + whole.slack(int(j))
 
 
-@deep(400)
+@deep(300)
 @given(closes(), st.integers(0, 3), any_float)
 def test_what_stands_in_exit_changes_no_entry(whole: Close, which: int, value: float) -> None:
     changed = whole.having(which % len(whole.claims), a.EXIT, value)
     assert np.array_equal(whole.notionals(), changed.notionals())
 
 
-@deep(1000)
+@deep(500)
 @given(closes(), st.integers(0, 3), st.sampled_from([a.CLOSE, a.VOLUME]), st.sampled_from(UNUSABLE))
 def test_a_broken_cell_of_the_market_makes_no_entry_larger(
     whole: Close, which: int, column: int, value: float
@@ -379,7 +382,7 @@ def test_an_infinite_volume_makes_no_entry_larger(share: float) -> None:
     assert broken.notionals()[0] <= whole.notionals()[0]
 
 
-@deep(400)
+@deep(300)
 @given(closes())
 def test_claims_only_take_room_from_each_other(close: Close) -> None:
     for i, notional in enumerate(close.notionals()):
@@ -422,7 +425,7 @@ def judgements(draw: st.DrawFn, cases: list[Case]) -> list[Verdict]:
 reduces = st.one_of(st.just(0.5), st.floats(0.01, 0.99))
 
 
-@deep(600)
+@deep(300)
 @given(st.data(), st.integers(1, 4), reduces)
 def test_no_answer_gives_more_than_proceed(data: st.DataObject, n: int, reduce: float) -> None:
     cases = [case_of(symbol, 1) for symbol in SYMBOLS[:n]]
@@ -441,7 +444,7 @@ def test_no_answer_gives_more_than_proceed(data: st.DataObject, n: int, reduce: 
             assert symbol not in judged
 
 
-@deep(600)
+@deep(300)
 @given(st.data(), closes(), reduces)
 def test_a_judge_can_only_shrink(data: st.DataObject, close: Close, reduce: float) -> None:
     """Through the whole way: verdicts, multipliers, proposal, gate."""
@@ -479,7 +482,7 @@ def test_a_judge_can_only_shrink(data: st.DataObject, close: Close, reduce: floa
         assert asked(answers).notionals()[i] <= most[i] + best.slack(i)
 
 
-@deep(600)
+@deep(300)
 @given(closes(), st.integers(0, 3), shares, shares)
 def test_a_smaller_multiplier_is_never_a_larger_entry(
     close: Close, which: int, one: float, other: float
@@ -490,7 +493,7 @@ def test_a_smaller_multiplier_is_never_a_larger_entry(
     assert small.notionals()[i] <= large.notionals()[i] + close.slack(i)
 
 
-@deep(400)
+@deep(300)
 @given(closes(), st.integers(0, 3), st.floats(0.0, 100.0), st.floats(0.0, 100.0))
 def test_less_confidence_is_never_a_larger_entry(
     close: Close, which: int, one: float, other: float
@@ -505,7 +508,7 @@ def test_less_confidence_is_never_a_larger_entry(
 # --- 4: pauses, and the way out ------------------------------------------------------------------
 
 
-@deep(600)
+@deep(300)
 @given(closes(), st.sampled_from(["halted", "tripped", "drawdown", "stopouts", "entries"]))
 def test_nobody_enters_while_the_desk_is_paused(close: Close, why: str) -> None:
     book = close.book.copy()
@@ -534,7 +537,7 @@ def test_nobody_enters_while_the_desk_is_paused(close: Close, why: str) -> None:
         assert set(ruling.reasons.values()) <= {first}
 
 
-@deep(600)
+@deep(300)
 @given(closes("some"), st.booleans(), st.booleans())
 def test_exits_are_asked_for_whatever_is_paused(close: Close, halted: bool, tripped: bool) -> None:
     """An exit wanted becomes an order, and an order already given stays one."""
@@ -551,7 +554,7 @@ def test_exits_are_asked_for_whatever_is_paused(close: Close, halted: bool, trip
             assert order == (order.symbol, "sell" if side > 0 else "buy", None, "exit")
 
 
-@deep(400)
+@deep(300)
 @given(closes("some"), st.sampled_from(["exit", "stop", "gap", "take_profit"]), st.booleans())
 def test_exits_fill_whatever_is_paused(close: Close, way: str, halted: bool) -> None:
     book = close.book.copy()
@@ -609,7 +612,7 @@ def test_settling_leaves_what_it_is_given_alone(close: Close, price: float, why:
     assert not np.shares_memory(after.account, close.book.account)
 
 
-@deep(600)
+@deep(300)
 @given(
     closes(),
     st.one_of(st.sampled_from([math.nan, math.inf, -math.inf, 0.0, -0.0, -1e-9]),
@@ -704,7 +707,7 @@ def played(
     return panel, replay(panel, proposal, limits, costs, capital), limits, costs
 
 
-@deep(400, compiled=True)
+@deep(300, compiled=True)
 @given(runs())
 def test_equity_is_capital_and_fills_and_marked_positions(run: Any) -> None:
     """At every close, and so at the last."""
@@ -725,7 +728,7 @@ def test_equity_is_capital_and_fills_and_marked_positions(run: Any) -> None:
     assert abs(result.book.cash - cash) <= 1e-9 * account.turnover[-1]
 
 
-@deep(400, compiled=True)
+@deep(300, compiled=True)
 @given(runs())
 def test_no_position_outgrows_or_outlives_its_entry(run: Any) -> None:
     """Entry, at most one rung, at most one last exit: fills in that order, quantities that add up,
@@ -761,7 +764,7 @@ def test_no_position_outgrows_or_outlives_its_entry(run: Any) -> None:
         assert row[a.SIDE] == (0.0 if left == 0.0 else 1.0 if side == "buy" else -1.0)
 
 
-@deep(400, compiled=True)
+@deep(300, compiled=True)
 @given(runs())
 def test_every_entry_of_a_replay_is_below_the_caps_at_its_decision(run: Any) -> None:
     panel, result, limits, costs = played(run)
@@ -814,7 +817,11 @@ def test_the_attack_is_no_sham() -> None:
     for seed in range(12):
         world = Rough(seed, symbols=4, timeframe="12h", missing=0.01, unusable=0.003, quiet=0.01,
                       volatility=(0.005, 0.02, 0.05)[seed % 3])  # fmt: skip
-        limits = (OPEN_HANDED, Limits(), Limits(allow_short=True, min_notional=300.0))[seed % 3]
+        limits = (
+            OPEN_HANDED,
+            Limits(max_deployed=0.08),
+            Limits(allow_short=True, min_notional=300.0),
+        )[seed % 3]
         _, result, _, _ = played((world, 0.5, limits, Costs(), 10_000.0))
         reasons |= set(result.blocks[result.blocks > 0].index)
         ways |= set(result.fills["reason"])

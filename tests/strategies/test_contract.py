@@ -41,7 +41,7 @@ def test_shipped_strategies_keep_the_contract_on_the_sample_world(
 ) -> None:
     """With votes to look at: a silent strategy keeps every promise."""
     assert voter(sample.panel).side.iloc[voter.lookback :].any(axis=None)
-    check_strategy(voter, sample.panel, samples=25)
+    check_strategy(voter, sample.panel, samples=12)
 
 
 @shipped
@@ -50,7 +50,7 @@ def test_shipped_strategies_keep_the_contract_on_recorded_prices(
 ) -> None:
     if voter is not news_sentiment:  # whether that one has much to read here, is not its promise
         assert voter(recorded.panel).side.iloc[voter.lookback :].any(axis=None)
-    check_strategy(voter, recorded.panel, samples=25)
+    check_strategy(voter, recorded.panel, samples=12)
 
 
 @shipped
@@ -60,7 +60,7 @@ def test_shipped_strategies_keep_the_contract_on_prices_with_holes(voter: Strate
     score = np.cumsum(rng.standard_t(3, panel.close.shape), axis=0)
     panel = panel.with_context(sentiment=pd.DataFrame(score, panel.index, panel.close.columns))
     assert voter(panel).side.iloc[voter.lookback :].any(axis=None)
-    check_strategy(voter, panel, samples=25)
+    check_strategy(voter, panel, samples=12)
 
 
 def test_without_scores_the_news_strategy_is_silent() -> None:
@@ -100,7 +100,7 @@ def centred(panel: Panel) -> Votes:
 
 
 def filled_backwards(panel: Panel) -> Votes:
-    return signs(panel.context["sentiment"].bfill())
+    return signs(panel.context["sentiment"].bfill().where(panel.close.notna()))
 
 
 def normalised(panel: Panel) -> Votes:
@@ -112,7 +112,7 @@ def normalised(panel: Panel) -> Votes:
 def best_of_all(panel: Panel) -> Votes:
     """Sure of itself in proportion to the highest close of all."""
     votes = signs(panel.close.diff())
-    return Votes(votes.side, 60.0 * panel.close / panel.close.max())
+    return Votes(votes.side, (60.0 * panel.close / panel.close.max()).fillna(0.0))
 
 
 def slow_average(panel: Panel) -> Votes:
@@ -183,7 +183,7 @@ def declared(function: Function, lookback: int = 50) -> Strategy:
 )
 def test_a_cheater_is_caught_and_named(cheat: Function, lookback: int, says: str) -> None:
     panel = random_panel(900, seed=31, holes=0.02)
-    sparse = panel.close.diff().where(panel.index.hour.to_numpy()[:, None] % 8 == 0)
+    sparse = panel.close.diff().iloc[::8].reindex(panel.index)
     panel = panel.with_context(sentiment=sparse)
     with pytest.raises(ContractBroken, match=f"^{cheat.__name__}: .*{says}"):
         check_strategy(declared(cheat, lookback), panel)

@@ -76,7 +76,7 @@ def import_recorded(
     """Store every file under `directory` whose place in the layout says what it is.
 
     `now` is when we fetched it, and decides which candles are finished. `progress` is told
-    (files done, files in all, file). Raises UsageError if there is no such folder, or nothing in it.
+    (files done, files in all, file). Raises UsageError for no such folder or an empty one.
     """
     if not directory.is_dir():
         raise UsageError(
@@ -88,7 +88,9 @@ def import_recorded(
     found = os.walk(directory, followlinks=True)
     files = sorted(Path(folder, name) for folder, _, names in found for name in names)
     if not files:
-        raise UsageError(f"{directory} holds no files; give the folder that holds ohlcv/, news/ ...")
+        raise UsageError(
+            f"{directory} holds no files; give the folder that holds ohlcv/, news/ ..."
+        )
     imported: list[Imported] = []
     skipped: list[tuple[str, str]] = []
     refused: list[tuple[str, str]] = []

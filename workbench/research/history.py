@@ -7,7 +7,7 @@ of every signal it answers the question a trader asks most: why was there no tra
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ import pandas as pd
 from workbench.cycle import multipliers
 from workbench.domain import Case, Panel, Proposal, Reason, Signal, Verdict, Votes
 from workbench.judges.case import build_cases, case_hash
+from workbench.ports import Progress
 from workbench.research.replay import Replay
 from workbench.research.replay import replay as replay_proposal
 from workbench.strategies.vote import combine_votes, regime_size, wanted
@@ -24,8 +25,6 @@ from workbench.strategies.vote import combine_votes, regime_size, wanted
 if TYPE_CHECKING:
     from workbench.data.snapshot import World
     from workbench.desk import Desk
-
-Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -12,13 +12,12 @@ import pandas as pd
 
 from workbench.cycle import cycle
 from workbench.domain import Book, Cycle, Fill
+from workbench.ports import Log, Progress
 from workbench.research.replay import Replay
 
 if TYPE_CHECKING:
     from workbench.data.snapshot import World
-    from workbench.desk import Desk, Log
-
-Progress = Callable[[int, int, str], None]
+    from workbench.desk import Desk
 
 
 @dataclass(frozen=True, eq=False)

@@ -51,7 +51,7 @@ def equity(replay: Replay) -> go.Figure:
         figure.add_scatter(
             x=fills["time"], y=replay.equity.reindex(fills["time"]), mode="markers",
             name=str(reason).replace("_", " "),
-            marker={"symbol": symbol, "color": color, "size": 5, "opacity": 0.65},
+            marker={"symbol": symbol, "color": color, "size": 4.5, "opacity": 0.5},
             text=fills["symbol"], hovertemplate="%{text}<extra>" + str(reason) + "</extra>",
         )  # fmt: skip
     depth = thinned(replay.equity / replay.equity.cummax() - 1.0)
@@ -59,14 +59,19 @@ def equity(replay: Replay) -> go.Figure:
         x=depth.index, y=depth, name="drawdown", fill="tozeroy", row=2, col=1,
         line={"color": RED, "width": 1}, showlegend=False,
     )  # fmt: skip
-    figure.update_yaxes(title="equity", row=1, col=1)
-    figure.update_yaxes(title="drawdown", tickformat=".1%", row=2, col=1)
-    return finished(figure, "Equity, trades and drawdown", replay.panel, height=520)
+    figure.update_yaxes(tickformat=",.0f", row=1, col=1)
+    figure.update_yaxes(tickformat=".1%", row=2, col=1)
+    return finished(figure, "Equity with its trades, and the drawdown", replay.panel, height=520)
 
 
 def price(replay: Replay, symbol: str, bars: int = 24 * 30) -> go.Figure:
-    """The last `bars` candles of a symbol with every fill on them."""
-    panel = replay.panel.tail(bars)
+    """The `bars` candles of a symbol up to its last fill, and every fill on them."""
+    own = replay.fills[replay.fills["symbol"] == symbol]
+    after = 24 if len(own) else 0
+    last = (
+        int(replay.panel.index.searchsorted(own["time"].max())) if len(own) else len(replay.panel)
+    )
+    panel = replay.panel.rows(max(last + after - bars, 0), last + after)
     figure = go.Figure(
         go.Candlestick(
             x=panel.index, open=panel.open[symbol], high=panel.high[symbol],
@@ -74,7 +79,6 @@ def price(replay: Replay, symbol: str, bars: int = 24 * 30) -> go.Figure:
             increasing_line_color=GREEN, decreasing_line_color=RED, line={"width": 0.8},
         )
     )  # fmt: skip
-    own = replay.fills[replay.fills["symbol"] == symbol]
     own = own[own["time"] >= panel.index[0]]
     for reason, fills in own.groupby("reason"):
         mark, color = MARKS[str(reason)]
@@ -82,8 +86,8 @@ def price(replay: Replay, symbol: str, bars: int = 24 * 30) -> go.Figure:
             x=fills["time"], y=fills["price"], mode="markers", name=str(reason).replace("_", " "),
             marker={"symbol": mark, "color": color, "size": 11, "line": {"width": 1, "color": "white"}},
         )  # fmt: skip
-    figure.update_layout(xaxis_rangeslider_visible=False, yaxis_title="price")
-    return finished(figure, f"{symbol}, the last {len(panel):,} bars", panel)
+    figure.update_layout(xaxis_rangeslider_visible=False)
+    return finished(figure, f"{symbol}, price and fills", panel)
 
 
 def regimes(panel: Panel, symbol: str, bars: int = 24 * 180) -> go.Figure:
@@ -104,7 +108,6 @@ def regimes(panel: Panel, symbol: str, bars: int = 24 * 180) -> go.Figure:
                 x=close.index, y=close, name=regime.name.lower().replace("_", " "),
                 line={"color": color, "width": 1.3}, connectgaps=False,
             )  # fmt: skip
-    figure.update_layout(yaxis_title="close")
     return finished(figure, f"{symbol} by regime", panel)
 
 

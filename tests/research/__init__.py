@@ -1,0 +1,1 @@
+"""Years at once."""

@@ -1,0 +1,221 @@
+"""Closed bars of many symbols on one UTC grid, with whatever was known beside them.
+
+Built and checked once, at the door; slices of it are never checked again. It holds and cuts, and
+computes nothing beyond the last usable close.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from workbench.arrays import Floats, Ints
+from workbench.errors import UsageError
+
+Context = Mapping[str, "pd.DataFrame | pd.Series[Any]"]
+_TIMEFRAME = re.compile(r"(\d+)([mhdw])")
+_UNITS = {
+    "m": pd.Timedelta(minutes=1),
+    "h": pd.Timedelta(hours=1),
+    "d": pd.Timedelta(days=1),
+    "w": pd.Timedelta(weeks=1),
+}
+
+
+def parse_timeframe(text: str) -> pd.Timedelta:
+    """'15m', '1h', '1d' -> Timedelta. Raises UsageError for anything else."""
+    match = _TIMEFRAME.fullmatch(text)
+    if match is None or int(match[1]) == 0:
+        raise UsageError(f"timeframe {text!r} is not one; write it as 15m, 1h, 4h or 1d")
+    return (int(match[1]) * _UNITS[match[2]]).as_unit("us")
+
+
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """Closed bars of all symbols on one full UTC grid (a missing bar is a row of NaN).
+
+    Frames are bars x symbols, rows named by open time, columns ascending. `context` holds series
+    already joined as of each bar's close. `source` says where it is from; a made-up world's begins
+    with SYNTHETIC and shows wherever its numbers do.
+    """
+
+    open: pd.DataFrame
+    high: pd.DataFrame
+    low: pd.DataFrame
+    close: pd.DataFrame
+    volume: pd.DataFrame
+    timeframe: pd.Timedelta
+    context: Context = field(default_factory=lambda: MappingProxyType({}))
+    source: str = ""
+
+    @classmethod
+    def from_frames(
+        cls,
+        *,
+        open: pd.DataFrame,
+        high: pd.DataFrame,
+        low: pd.DataFrame,
+        close: pd.DataFrame,
+        volume: pd.DataFrame,
+        timeframe: str | pd.Timedelta = "1h",
+        context: Context | None = None,
+        source: str = "",
+    ) -> Panel:
+        """Build and check a panel. Raises UsageError naming the frame and the row at fault."""
+        step = timeframe if isinstance(timeframe, pd.Timedelta) else parse_timeframe(timeframe)
+        given = {"open": open, "high": high, "low": low, "close": close, "volume": volume}
+        grid = _grid(close, "close", step)
+        frames = {name: _aligned(frame, name, close, grid) for name, frame in given.items()}
+        joined: dict[str, pd.DataFrame | pd.Series[Any]] = {}
+        for name, series in (context or {}).items():
+            if len(series) != len(grid) or not series.index.equals(close.index):
+                raise UsageError(f"context {name!r} does not lie on the panel's rows")
+            if isinstance(series, pd.DataFrame):
+                if set(series.columns) != set(close.columns):
+                    raise UsageError(f"context {name!r} does not have the panel's symbols")
+                series = series[sorted(series.columns)]  # noqa: PLW2901
+            joined[name] = series.set_axis(grid, axis=0)
+        return cls(**frames, timeframe=step, context=MappingProxyType(joined), source=source)
+
+    @cached_property
+    def index(self) -> pd.DatetimeIndex:
+        """Open times of the bars."""
+        return pd.DatetimeIndex(self.close.index)
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        return tuple(self.close.columns)
+
+    @cached_property
+    def close_times(self) -> pd.DatetimeIndex:
+        """When each bar became known."""
+        return self.index + self.timeframe
+
+    @property
+    def synthetic(self) -> bool:
+        return self.source.startswith("SYNTHETIC")
+
+    def __len__(self) -> int:
+        return len(self.close)
+
+    def until(self, as_of: pd.Timestamp) -> Panel:
+        """The bars that were closed at `as_of`."""
+        return self._rows(slice(0, int(self.close_times.searchsorted(as_of, side="right"))))
+
+    def since(self, start: pd.Timestamp) -> Panel:
+        """The bars that open at `start` or later."""
+        return self._rows(slice(int(self.index.searchsorted(start)), len(self)))
+
+    def tail(self, bars: int) -> Panel:
+        """The last `bars` bars."""
+        return self._rows(slice(max(len(self) - bars, 0), len(self)))
+
+    def rows(self, first: int, last: int) -> Panel:
+        """Bars `first` up to but not including `last`, by position."""
+        return self._rows(slice(first, last))
+
+    def with_context(self, **series: pd.DataFrame | pd.Series[Any]) -> Panel:
+        """The same bars with more context; each series must lie on the panel's rows."""
+        return Panel.from_frames(
+            open=self.open, high=self.high, low=self.low, close=self.close, volume=self.volume,
+            timeframe=self.timeframe, context={**self.context, **series}, source=self.source,
+        )  # fmt: skip
+
+    @cached_property
+    def marks(self) -> Floats:
+        """Last usable close up to each bar (NaN before the first). Shape (bars, symbols)."""
+        close = self.close.to_numpy()
+        good = (close > 0) & np.isfinite(close)
+        row = np.maximum.accumulate(np.where(good, np.arange(len(close))[:, None], -1), axis=0)
+        seen = np.take_along_axis(close, np.maximum(row, 0), axis=0) if len(close) else close
+        return np.where(row >= 0, seen, np.nan)
+
+    @cached_property
+    def bar_numbers(self) -> Ints:
+        """Bars since 1970: a number for each bar that means the same after a restart."""
+        return self.index.as_unit("us").asi8 // int(self.timeframe / pd.Timedelta(1, unit="us"))
+
+    @cached_property
+    def days(self) -> Ints:
+        """The UTC day (since 1970) in which each bar's close decides; 00:00 is the new day."""
+        return _days(self.close_times)
+
+    @cached_property
+    def open_days(self) -> Ints:
+        """The UTC day (since 1970) in which each bar opens."""
+        return _days(self.index)
+
+    def _rows(self, rows: slice) -> Panel:
+        return Panel(
+            self.open.iloc[rows], self.high.iloc[rows], self.low.iloc[rows],
+            self.close.iloc[rows], self.volume.iloc[rows], self.timeframe,
+            MappingProxyType({name: s.iloc[rows] for name, s in self.context.items()}),
+            self.source,
+        )  # fmt: skip
+
+    def __repr__(self) -> str:
+        if not len(self):
+            return f"Panel(no bars of {len(self.symbols)} symbols)"
+        return (
+            f"Panel({len(self):,} bars of {len(self.symbols)} symbols,"
+            f" {self.index[0]:%Y-%m-%d %H:%M} .. {self.index[-1]:%Y-%m-%d %H:%M} UTC,"
+            f" context: {', '.join(self.context) or 'none'}"
+            f"{', ' + self.source if self.source else ''})"
+        )
+
+
+def _days(times: pd.DatetimeIndex) -> Ints:
+    return times.as_unit("us").asi8 // 86_400_000_000
+
+
+def _grid(frame: pd.DataFrame, name: str, step: pd.Timedelta) -> pd.DatetimeIndex:
+    index = frame.index
+    if not isinstance(index, pd.DatetimeIndex):
+        raise UsageError(f"{name}: the rows must be named by open times, not {index.dtype}")
+    if index.tz is None:
+        raise UsageError(f"{name}: the open times have no zone; use index.tz_localize('UTC')")
+    if index.hasnans:
+        raise UsageError(f"{name}: an open time is missing (NaT)")
+    if not index.is_unique:
+        raise UsageError(f"{name}: open time {index[index.duplicated()][0]} is there twice")
+    if not index.is_monotonic_increasing:
+        at = int(np.flatnonzero(np.diff(index.asi8) <= 0)[0]) + 1
+        raise UsageError(f"{name}: the rows are not in time order at {index[at]}; sort them first")
+    if len(index) > 1:
+        gaps = np.flatnonzero(np.diff(index) != step)
+        if len(gaps):
+            raise UsageError(
+                f"{name}: the step after {index[gaps[0]]} is not {step}; a panel lies on one full"
+                " grid, a missing bar is a row of NaN (use .reindex)"
+            )
+    day = pd.Timedelta(1, unit="D")
+    if len(index) and step <= day and (day % step or (index[0] - index[0].normalize()) % step):
+        raise UsageError(f"{name}: {index[0]} is not on the UTC grid of {step}")
+    return index.tz_convert("UTC").as_unit("us")
+
+
+def _aligned(
+    frame: pd.DataFrame, name: str, close: pd.DataFrame, grid: pd.DatetimeIndex
+) -> pd.DataFrame:
+    if not frame.index.equals(close.index):
+        raise UsageError(f"{name}: its rows differ from the rows of close")
+    if not frame.columns.is_unique:
+        raise UsageError(
+            f"{name}: symbol {frame.columns[frame.columns.duplicated()][0]} is there twice"
+        )
+    if set(frame.columns) != set(close.columns) or not len(close.columns):
+        odd = set(frame.columns) ^ set(close.columns)
+        raise UsageError(f"{name}: its symbols differ from those of close: {sorted(map(str, odd))}")
+    ordered = frame[sorted(frame.columns)]
+    try:
+        values = np.ascontiguousarray(ordered.to_numpy(dtype=np.float64, na_value=np.nan))
+    except (TypeError, ValueError):
+        raise UsageError(f"{name}: a cell is not a number") from None
+    return pd.DataFrame(values, index=grid, columns=ordered.columns)
