@@ -39,6 +39,8 @@ from workbench.risk.correlation import HISTORY_DAYS, DailyFacts, daily_facts, to
 from workbench.risk.gate import answer_claims, breaker, fresh, new_day
 from workbench.strategies.vote import propose, wanted
 
+BLOCK = 1024  # rows interleaved at a time: a block stays in the cache
+
 
 def cycle(book: Book, snapshot: Snapshot, desk: Desk) -> Book:
     """One closed bar through the five layers: the same in replay, paper and live."""
@@ -116,17 +118,30 @@ def _orders(book: Book) -> list[Order]:
 def multipliers(
     cases: Sequence[Case], verdicts: Sequence[Verdict], reduce: float
 ) -> dict[str, float]:
-    """What each judged symbol keeps of its size, 0..1; an answer to no case of ours is ignored,
-    and a case without an answer is absent, which the proposal takes for 0."""
-    keeps = {Decision.PROCEED: 1.0, Decision.REDUCE: reduce}
-    asked = {case_hash(case): case.symbol for case in cases}
-    judged: dict[str, float] = {}
+    """What each judged symbol keeps of its size, 0..1. A case without an answer is absent, which
+    the proposal takes for 0."""
+    return {
+        case.symbol: kept(verdict, reduce) for case, verdict in answers(cases, verdicts, reduce)
+    }
+
+
+def answers(
+    cases: Sequence[Case], verdicts: Sequence[Verdict], reduce: float
+) -> list[tuple[Case, Verdict]]:
+    """Each answered case with its verdict, the strictest if there are several; an answer to no
+    case of ours is ignored."""
+    asked = {case_hash(case): case for case in cases}
+    strictest: dict[str, Verdict] = {}
     for verdict in verdicts:
-        symbol = asked.get(verdict.case_hash)
-        if symbol is not None:
-            keep = keeps.get(verdict.decision, 0.0)
-            judged[symbol] = min(judged.get(symbol, 1.0), keep)
-    return judged
+        known = strictest.get(verdict.case_hash, verdict)
+        if kept(verdict, reduce) <= kept(known, reduce):
+            strictest[verdict.case_hash] = verdict
+    return [(asked[hashed], v) for hashed, v in strictest.items() if hashed in asked]
+
+
+def kept(verdict: Verdict, reduce: float) -> float:
+    """The share of its size that a verdict leaves; anything but PROCEED and REDUCE leaves none."""
+    return {Decision.PROCEED: 1.0, Decision.REDUCE: reduce}.get(verdict.decision, 0.0)
 
 
 def regime_codes(snapshot: Snapshot) -> Floats:
@@ -204,11 +219,14 @@ def market_array(panel: Panel, facts: DailyFacts, first: int = 0) -> Floats:
     """The panel's bars from row `first` on as (bars, symbols, 8): prices, volume, the sigma and
     ADV known at the open, and the mark."""
     market = np.empty((len(panel) - first, len(panel.symbols), a.MARKET_COLUMNS))
-    columns = (panel.open, panel.high, panel.low, panel.close, panel.volume)
-    for k, frame in enumerate(columns):
-        market[:, :, k] = frame.to_numpy()[first:]
+    frames = (panel.open, panel.high, panel.low, panel.close, panel.volume)
     known = panel.open_days[first:] - facts.first_day
-    market[:, :, a.SIGMA] = facts.sigma[known]
-    market[:, :, a.ADV] = facts.adv[known]
-    market[:, :, a.MARK] = panel.marks[first:]
+    parts = [frame.to_numpy()[first:] for frame in frames]
+    for begin in range(0, len(market), BLOCK):
+        rows = slice(begin, begin + BLOCK)
+        for k, part in enumerate(parts):
+            market[rows, :, k] = part[rows]
+        market[rows, :, a.SIGMA] = facts.sigma[known[rows]]
+        market[rows, :, a.ADV] = facts.adv[known[rows]]
+        market[rows, :, a.MARK] = panel.marks[first:][rows]
     return market

@@ -110,6 +110,13 @@ class Desk:
     def __post_init__(self) -> None:
         if not self.strategies:
             raise UsageError("the desk has no strategies; name at least one")
+        names = [s.name for s in self.strategies]
+        twice = {name for name in names if names.count(name) > 1}
+        if twice:
+            raise UsageError(
+                f"two strategies are called {min(twice)}; give one another name with"
+                " dataclasses.replace(strategy, name=...)"
+            )
         if not 0.0 < self.reduce < 1.0:
             raise UsageError(f"desk.reduce is {self.reduce:g}; it must be between 0 and 1")
 

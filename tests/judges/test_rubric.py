@@ -46,9 +46,9 @@ LINES: list[tuple[str, int, Case]] = [
     ("price moved 8 % against it in a day", -25, known(return_24h=-0.081)),
     ("price already ran 10 % its way in a day", -10, known(return_24h=0.101)),
     ("price moved 20 % against it in a week", -10, known(return_7d=-0.201)),
-    ("funding says the side is crowded", -15, known(funding=0.00051)),
-    ("coins flow the wrong way at exchanges", -15, known(netflow_z=2.01)),
-    ("the crowd is at an extreme on its side", -10, known(fear_greed=86.0)),
+    ("funding says the side is crowded", -10, known(funding=0.00051)),
+    ("coins flow the wrong way at exchanges", -10, known(netflow_z=2.01)),
+    ("the crowd is at an extreme on its side", -5, known(fear_greed=86.0)),
     ("VIX is above 30", -10, known(vix=30.1)),
     ("the Fed is expected to move 25 bps or more", -5, known(fed_expected_bps=25.0)),
     ("the Fed is expected to move 25 bps or more", -5, known(fed_expected_bps=-25.0)),
@@ -70,8 +70,8 @@ def test_each_line_fires_by_itself_with_its_points(says: str, worth: int, case: 
 def test_three_missing_feeds_cost_more_than_one() -> None:
     case = replace(BASE, missing=("a", "b", "c"))
     assert judged(case).rationale == (
-        "45 points from 60: a feed is missing or stale (-5);"
-        " three or more feeds are missing or stale (-10)."
+        "50 points from 60: a feed is missing or stale (-5);"
+        " three or more feeds are missing or stale (-5)."
     )
     assert points(replace(BASE, missing=("a", "b"))) == 55
 
@@ -106,7 +106,7 @@ def test_a_short_mirrors_a_long(name: str, against_long: float) -> None:
 
 
 def test_fear_is_an_extreme_for_a_short_and_greed_for_a_long() -> None:
-    assert points(replace(known(fear_greed=14.0), side=-1)) == 50
+    assert points(replace(known(fear_greed=14.0), side=-1)) == 55
     assert points(known(fear_greed=14.0)) == 60
 
 
@@ -129,8 +129,8 @@ def test_only_a_counted_vote_of_another_category_agrees(other: Signal) -> None:
     [
         (BASE, Decision.PROCEED, 60.0),
         (replace(BASE, missing=("a",)), Decision.REDUCE, 55.0),
-        (known(vix=31.0, fear_greed=90.0), Decision.REDUCE, 40.0),
-        (known(vix=31.0, fear_greed=90.0, fed_expected_bps=50.0), Decision.SKIP, 35.0),
+        (known(vix=31.0, funding=0.001), Decision.REDUCE, 40.0),
+        (known(vix=31.0, funding=0.001, fed_expected_bps=50.0), Decision.SKIP, 35.0),
         (replace(BASE, regime="unknown", missing=("a", "b", "c")), Decision.SKIP, 0.0),
     ],
 )
@@ -173,16 +173,28 @@ def test_no_headline_can_talk_to_it(titles: list[str], line: tuple[str, int, Cas
 
 @given(st.sampled_from([1, -1]), st.lists(st.sampled_from(list(CALM)), unique=True), st.data())
 @settings(max_examples=150, deadline=None)
-def test_a_missing_feature_never_raises_the_points_of_calm_values(
+def test_a_missing_feature_never_raises_the_points(
     side: int, lost: list[str], data: st.DataObject
 ) -> None:
-    """Losing features, or their keys, gives at most what calm ones gave."""
+    """Losing features, or their keys, gives at most what any known value of them gave."""
     regime = data.draw(st.sampled_from(["trending", "high_vol", "unknown"]))
-    calm = replace(a_case(regime=regime), side=side)
-    gone = {name: None if name in lost else value for name, value in CALM.items()}
-    without = {name: value for name, value in CALM.items() if name not in lost}
-    assert points(replace(calm, features=gone)) <= points(calm)
-    assert points(replace(calm, features=without)) <= points(calm)
+    wild = {name: data.draw(st.floats(-1e3, 1e3), label=name) for name in CALM}
+    case = replace(a_case(regime=regime), side=side, features=wild)
+    gone = {name: None if name in lost else value for name, value in wild.items()}
+    without = {name: value for name, value in wild.items() if name not in lost}
+    assert points(replace(case, features=gone)) <= points(case)
+    assert points(replace(case, features=without)) <= points(case)
+
+
+def test_an_unknown_number_is_named_with_what_it_costs() -> None:
+    """The rationale says that it was not known, not that it was bad."""
+    assert judged(known(funding=None)).rationale == ("50 points from 60: funding is unknown (-10).")
+
+
+def test_a_vote_read_from_words_agrees_with_nobody() -> None:
+    """No headline adds a point."""
+    words = Signal("news_sentiment", "event", HERE, 1, 60.0, from_text=True)
+    assert points(replace(BASE, signals=(ONE, words))) == 60
 
 
 @pytest.mark.parametrize("features", [{}, {"return_24h": None}, CALM | {"return_24h": None}])

@@ -282,6 +282,7 @@ def test_without_an_answer_to_our_cases_there_is_no_trade(told: Told, judge: obj
     history = ran(told, judge)
     assert history.replay.fills.empty
     assert history.judged.empty
+    assert set(history.signals["stage"]) == {"vote", "judge"}
     wanted = history.signals[history.signals["stage"] == "judge"]
     assert (wanted["rule"] == "SKIP").all()
     assert (wanted["verdict"] == "").all()

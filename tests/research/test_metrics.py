@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from tests.strategies import random_panel
+from workbench import arrays as a
 from workbench.domain import Costs, Limits, Proposal
 from workbench.research.metrics import (
     TRADE_COLUMNS,
@@ -127,7 +129,7 @@ def test_daily_returns_go_from_one_utc_midnight_to_the_next() -> None:
     equity.iloc[23:] = 110.0
     equity.iloc[47:] = 99.0
     equity.iloc[60] = 1_000.0
-    assert daily_returns(equity).tolist() == pytest.approx([-0.1, 0.0])
+    assert daily_returns(equity, 100.0).tolist() == pytest.approx([0.1, -0.1, 0.0])
 
 
 def _replayed(side: float) -> Replay:
@@ -143,19 +145,17 @@ def _replayed(side: float) -> Replay:
 def test_expectancy_and_win_rate_are_those_of_closed_trades() -> None:
     """The known answer of ten returns: win rate 0.6, expectancy 0.0105, here as ten longs."""
     returns = [0.03, -0.02, 0.054, -0.02, 0.015, -0.02, 0.03, 0.015, -0.02, 0.041]
-    rows: list[Row] = []
-    for k, gain in enumerate(returns):
-        rows += [
-            (2 * k, "A", "buy", 1.0, 100.0, 0.0, "entry"),
-            (2 * k + 1, "A", "sell", 1.0, 100.0 * (1.0 + gain), 0.0, "exit"),
-        ]
-    rows.append((20, "A", "buy", 1.0, 100.0, 0.0, "entry"))
-    base = _replayed(0.0)
-    index = pd.date_range(T0, periods=30, freq="1h")
-    shown = Replay(
-        base.panel, fills(*rows), pd.Series(10_000.0, index), base.blocks, base.fates, base.book,
-        10_000.0,
-    )  # fmt: skip
+    legs = [
+        (k, 0, way, 1.0, price)
+        for j, gain in enumerate(returns)
+        for k, way, price in ((2 * j, 1.0, 100.0), (2 * j + 1, -1.0, 100.0 * (1.0 + gain)))
+    ]
+    legs.append((20, 0, 1.0, 1.0, 100.0))  # still open: no trade yet
+    records = np.array([[*leg, 0.0, a.WHY_ENTRY if leg[2] > 0 else a.WHY_EXIT] for leg in legs])
+    base = _replayed(0.0).since(0)
+    shown = replace(
+        base, panel=base.panel.rows(0, 30), records=records, equity=base.equity.iloc[:30]
+    )
     figures = summary(shown)
     assert figures["trades"] == 10
     assert figures["win rate"] == pytest.approx(0.6)

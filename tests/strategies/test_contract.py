@@ -78,8 +78,8 @@ def test_an_unknown_score_takes_no_vote() -> None:
     score.iloc[1_000:1_010] = np.nan
     votes = news_sentiment(panel.with_context(sentiment=score))
     assert votes.side.iloc[:1_000].any(axis=None)
-    assert not votes.side.iloc[1_000:].any(axis=None)
-    assert not votes.confidence.iloc[1_000:].any(axis=None)
+    assert not votes.side.iloc[1_000:1_010].any(axis=None)
+    assert not votes.confidence.iloc[1_000:1_010].any(axis=None)
 
 
 # --- cheaters ------------------------------------------------------------------------------------
@@ -203,7 +203,8 @@ def test_a_cheater_who_needs_the_far_end_to_be_there_is_caught_by_poison() -> No
     def slyer(given: Panel) -> Votes:
         """Reads the far end only where that end looks as it always did."""
         whole = len(given) == len(panel)
-        known = whole and given.close.iloc[-1].equals(panel.close.iloc[-1])
+        end, usual = given.close.iloc[-1], panel.close.iloc[-1]
+        known = whole and (end.isna() | (end == usual)).all()
         side = pd.DataFrame(0, given.index, given.close.columns)
         if whole and not known:
             side[:] = 1

@@ -100,14 +100,14 @@ def test_a_daily_fact_shows_from_the_close_that_completes_its_day_until_the_next
     np.testing.assert_array_equal(seen, [np.nan, 1, 1, 2, 2, 3, 3, 4])
 
 
-def test_risk_on_is_off_until_two_hundred_days_are_known_and_follows_the_last_whole_day() -> None:
+def test_risk_on_is_off_until_190_days_are_known_and_follows_the_last_whole_day() -> None:
     """Rising closes are above their mean; day 203 falls to 1 and shows at its own last close; its
     first close, 1 000 times the price, is no daily close and shows nowhere."""
     closes = [100.0 + day for day in range(207) for _ in range(2)]
     closes[2 * 203 : 2 * 203 + 2] = [100_000.0, 1.0]
     got = risk_on(half_days(closes)).tolist()
-    assert got[:399] == [0.0] * 399
-    assert got[399:407] == [1.0] * 8
+    assert got[:379] == [0.0] * 379
+    assert got[379:407] == [1.0] * 28
     assert got[407:409] == [0.0, 0.0]
     assert got[409:] == [1.0] * 5
 
@@ -123,12 +123,13 @@ def test_without_bitcoin_risk_is_never_on(symbol: str) -> None:
     assert risk_on(half_days(rising, "BTC/EUR")).iloc[-1] == 1.0
 
 
-def test_a_lost_day_of_bitcoin_turns_risk_off() -> None:
+def test_a_lost_day_of_bitcoin_turns_risk_off_for_that_day_alone() -> None:
     closes = [100.0 + bar for bar in range(420)]
     closes[404:406] = [np.nan, np.nan]
     got = risk_on(half_days(closes))
     assert got.iloc[404] == 1.0
-    assert set(got[405:]) == {0.0}
+    assert set(got[405:407]) == {0.0}
+    assert set(got[407:]) == {1.0}
 
 
 def test_labels_lie_in_the_context_beside_what_was_there() -> None:

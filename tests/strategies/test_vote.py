@@ -67,8 +67,14 @@ def test_text_alone_never_proposes() -> None:
     assert outcome(vote("event", 1, 99, text=True), vote("event", 1, 90, text=True)) is None
 
 
-def test_text_counts_when_another_category_agrees() -> None:
-    assert outcome(vote("event", 1, 70, text=True), vote("trend", 1, 50)) == (1, 60)
+def test_text_beside_another_category_may_lower_the_mean_and_never_raises_it() -> None:
+    assert outcome(vote("event", 1, 40, text=True), vote("trend", 1, 50)) == (1, 45)
+    assert outcome(vote("event", 1, 70, text=True), vote("trend", 1, 50)) == (1, 50)
+
+
+def test_text_beside_other_text_proposes_nothing() -> None:
+    """Two readers of the same words are not two witnesses."""
+    assert outcome(vote("event", 1, 70, text=True), vote("trend", 1, 50, text=True)) is None
 
 
 def test_text_does_not_count_beside_its_own_category() -> None:
@@ -83,11 +89,38 @@ def test_a_muted_vote_neither_proposes_nor_cancels_nor_agrees_nor_weighs() -> No
     assert outcome(vote("event", 1, 70, text=True), vote("trend", 1, **muted)) is None
 
 
-def test_a_confidence_that_is_no_number_makes_the_whole_no_number() -> None:
-    """The gate takes it for 0: a broken voter can only shrink."""
-    got = outcome(vote("trend", 1, 60), vote("reversion", 1, float("nan")))
-    assert got is not None
-    assert np.isnan(got[1])
+@pytest.mark.parametrize("broken", [float("nan"), float("inf"), -1.0, 140.0])
+def test_a_confidence_that_is_no_number_in_range_counts_as_zero(broken: float) -> None:
+    """A broken voter can only shrink the mean."""
+    assert outcome(vote("trend", 1, 60), vote("reversion", 1, broken)) == (1, 30)
+
+
+def test_a_side_that_is_no_side_is_no_vote() -> None:
+    """NaN or a half from a strategy: the others are counted, nothing breaks."""
+    panel = labelled([2, 2], [1, 1])
+
+    @strategy(category="trend", regimes={"trending"}, lookback=2)
+    def broken(panel: Panel) -> Votes:
+        side = panel.close * 0.0 + np.array([[np.nan], [0.5]])
+        return Votes(side, panel.close * 0.0 + 60.0)
+
+    assert not broken(panel).side.any(axis=None)
+    assert broken.signals(Snapshot(panel.close_times[-1], panel)) == []
+
+
+def test_a_panel_without_labels_is_refused_rather_than_muted() -> None:
+    """A short window cannot be labelled; nobody may vote on it in silence."""
+    panel = labelled([2, 2], [1, 1])
+    bare = Panel.from_frames(
+        open=panel.open, high=panel.high, low=panel.low, close=panel.close, volume=panel.volume
+    )
+
+    @strategy(category="trend", regimes={"trending"}, lookback=2)
+    def eager(panel: Panel) -> Votes:
+        return Votes(panel.close * 0.0 + 1.0, panel.close * 0.0 + 60.0)
+
+    with pytest.raises(UsageError, match="no regime labels"):
+        eager.signals(Snapshot(bare.close_times[-1], bare))
 
 
 @given(data=st.data(), bars=st.integers(1, 5), symbols=st.integers(1, 3), voters=st.integers(1, 5))

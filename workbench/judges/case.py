@@ -21,7 +21,7 @@ SCHEMA = 1
 STALE_HOURS = {
     "funding": 16.0, "netflow": 72.0, "mvrv": 72.0, "sentiment": 72.0, "headlines": 72.0,
     "fear_greed": 48.0, "dxy": 120.0, "vix": 120.0, "fed_funds": 120.0, "fed_expected_bps": 168.0,
-    "odds": 168.0,
+    "odds": 168.0, "candles": 6.0,
 }  # fmt: skip
 """A feed silent for longer is named as missing (weekends and holidays allowed for)."""
 
@@ -48,7 +48,7 @@ def build_cases(
             as_of=snapshot.as_of,
             symbol=symbol,
             side=side,
-            signals=tuple(s for s in signals if s.symbol == symbol),
+            signals=tuple(s for s in signals if s.symbol == symbol and s.side),
             regime=_regime(snapshot.panel, symbol),
             features=features(snapshot, symbol),
             headlines=tuple(h for h in snapshot.headlines if about(h.symbol, symbol)),
@@ -75,7 +75,7 @@ def features(snapshot: Snapshot, symbol: str) -> dict[str, float | None]:
         "return_24h": _change(marks, bars_a_day),
         "return_7d": _change(marks, 7 * bars_a_day),
         "drawdown_30d": marks[-1] / np.max(month) - 1.0,
-        "volatility_24h": float(np.std(day) * math.sqrt(bars_a_day * 365)) if len(day) else np.nan,
+        "volatility_24h": _volatility(day, bars_a_day),
     }
     for name, series in panel.context.items():
         if name != "regime":
@@ -85,6 +85,12 @@ def features(snapshot: Snapshot, symbol: str) -> dict[str, float | None]:
         numbers["netflow_z"] = _z(np.asarray(panel.context["netflow"])[-30 * bars_a_day :, j])
     numbers |= {f"odds.{name}": value for name, value in snapshot.odds.items()}
     return {name: float(value) if math.isfinite(value) else None for name, value in numbers.items()}
+
+
+def _volatility(returns: np.ndarray, bars_a_day: int) -> float:
+    """Annualised; unknown with less than a day of returns."""
+    whole = len(returns) >= max(bars_a_day, 2)
+    return float(np.std(returns) * math.sqrt(bars_a_day * 365)) if whole else math.nan
 
 
 def _change(marks: np.ndarray, bars: int) -> float:
@@ -112,7 +118,7 @@ def canonical(case: Case) -> str:
         "side": case.side,
         "regime": case.regime,
         "signals": sorted(
-            [s.strategy, s.category, s.side, _fixed(s.confidence), s.muted] for s in case.signals
+            [s.strategy, s.category, s.side, _fixed(s.confidence, 2), s.muted] for s in case.signals
         ),
         "features": {name: _fixed(value) for name, value in case.features.items()},
         "headlines": sorted(
@@ -121,7 +127,7 @@ def canonical(case: Case) -> str:
         ),
         "missing": sorted(case.missing),
     }
-    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return json.dumps(content, sort_keys=True, separators=(",", ":"))
 
 
 def case_hash(case: Case) -> str:
@@ -129,5 +135,7 @@ def case_hash(case: Case) -> str:
     return hashlib.sha256(canonical(case).encode()).hexdigest()
 
 
-def _fixed(value: float | None) -> str | None:
-    return None if value is None or not math.isfinite(value) else f"{value + 0.0:.8f}"
+def _fixed(value: float | None, places: int = 8) -> str | None:
+    if value is None or not math.isfinite(value):
+        return None
+    return f"{round(value, places) + 0.0:.{places}f}"  # + 0.0: minus zero is zero

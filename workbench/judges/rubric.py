@@ -1,12 +1,14 @@
 """The judge without a key: a points table, always labelled "RUBRIC (not an LLM)".
 
-Deterministic, and blind to words: it reads numbers and regimes, never a headline's text, so no
-headline can talk to it. It starts from 60 points; every line of the table that holds takes points
-away or gives some back. 60 and above proceeds, 40 and above reduces, below that it skips.
+Deterministic, and blind to words: it reads numbers and regimes, never a headline and no vote that
+was read from one. It starts from 60 points; every line of the table that holds takes points away or
+gives some back. 60 and above proceeds, 40 and above reduces, below that it skips. The points are no
+probability; they are shown where a model would put its confidence.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -19,21 +21,24 @@ START, PROCEED_FROM, REDUCE_FROM = 60, 60, 40
 
 
 class Line(NamedTuple):
-    """One line of the table: its points if `holds`."""
+    """One line of the table: its points if `holds`, or if a number it `needs` is unknown."""
 
     points: int
     says: str
     holds: Callable[[Case], bool]
+    needs: str = ""
 
 
 def _number(case: Case, name: str) -> float:
-    """The feature, NaN if unknown: every comparison with it is then false."""
+    """The feature, NaN if unknown."""
     value = case.features.get(name)
-    return float("nan") if value is None else value
+    return math.nan if value is None else value
 
 
 def _agreeing(case: Case) -> int:
-    return len({s.category for s in case.signals if s.side == case.side and not s.muted})
+    """Categories behind the entry, votes read from words left out."""
+    counted = [s for s in case.signals if not s.muted and not s.from_text]
+    return len({s.category for s in counted if s.side == case.side})
 
 
 TABLE = (
@@ -42,15 +47,15 @@ TABLE = (
     Line(-15, "the market is in high volatility", lambda c: c.regime == "high_vol"),
     Line(-25, "price moved 8 % against it in a day", lambda c: c.side * _number(c, "return_24h") < -0.08),
     Line(-10, "price already ran 10 % its way in a day", lambda c: c.side * _number(c, "return_24h") > 0.10),
-    Line(-10, "price moved 20 % against it in a week", lambda c: c.side * _number(c, "return_7d") < -0.20),
-    Line(-15, "funding says the side is crowded", lambda c: c.side * _number(c, "funding") > 0.0005),
-    Line(-15, "coins flow the wrong way at exchanges", lambda c: c.side * _number(c, "netflow_z") > 2.0),
-    Line(-10, "the crowd is at an extreme on its side", lambda c: c.side * (_number(c, "fear_greed") - 50) > 35),
-    Line(-10, "VIX is above 30", lambda c: _number(c, "vix") > 30.0),
-    Line(-5, "the Fed is expected to move 25 bps or more", lambda c: abs(_number(c, "fed_expected_bps")) >= 25),
+    Line(-10, "price moved 20 % against it in a week", lambda c: c.side * _number(c, "return_7d") < -0.20, "return_7d"),
+    Line(-10, "funding says the side is crowded", lambda c: c.side * _number(c, "funding") > 0.0005, "funding"),
+    Line(-10, "coins flow the wrong way at exchanges", lambda c: c.side * _number(c, "netflow_z") > 2.0, "netflow_z"),
+    Line(-5, "the crowd is at an extreme on its side", lambda c: c.side * (_number(c, "fear_greed") - 50) > 35, "fear_greed"),
+    Line(-10, "VIX is above 30", lambda c: _number(c, "vix") > 30.0, "vix"),
+    Line(-5, "the Fed is expected to move 25 bps or more", lambda c: abs(_number(c, "fed_expected_bps")) >= 25, "fed_expected_bps"),
     Line(-5, "a feed is missing or stale", lambda c: bool(c.missing)),
-    Line(-10, "three or more feeds are missing or stale", lambda c: len(c.missing) >= 3),
-    Line(-60, "the price history is unknown", lambda c: c.features.get("return_24h") is None),
+    Line(-5, "three or more feeds are missing or stale", lambda c: len(c.missing) >= 3),
+    Line(-60, "the price history is unknown", lambda c: math.isnan(_number(c, "return_24h"))),
     Line(-60, "the regime is unknown", lambda c: c.regime == "unknown"),
 )  # fmt: skip
 
@@ -61,8 +66,8 @@ def rubric(cases: Sequence[Case]) -> list[Verdict]:
 
 
 def _judge(case: Case) -> Verdict:
-    held = [line for line in TABLE if line.holds(case)]
-    points = START + sum(line.points for line in held)
+    found = [(line.points, says) for line in TABLE if (says := _finding(line, case))]
+    points = START + sum(worth for worth, _ in found)
     decision = (
         Decision.PROCEED
         if points >= PROCEED_FROM
@@ -70,12 +75,20 @@ def _judge(case: Case) -> Verdict:
         if points >= REDUCE_FROM
         else Decision.SKIP
     )
-    lines = "; ".join(f"{line.says} ({line.points:+d})" for line in held) or "no line holds"
+    told = "; ".join(f"{says} ({worth:+d})" for worth, says in found) or "no line holds"
     return Verdict(
         decision,
         float(min(max(points, 0), 100)),
-        f"{points} points from {START}: {lines}.",
+        f"{points} points from {START}: {told}.",
         SOURCE,
         case_hash(case),
         prompt_id=PROMPT_ID,
     )
+
+
+def _finding(line: Line, case: Case) -> str:
+    """What the line says of the case, "" if nothing. Not knowing costs what the worst would: an
+    outage, or whoever can cause one, must not make a position larger."""
+    if line.needs and math.isnan(_number(case, line.needs)):
+        return f"{line.needs} is unknown"
+    return line.says if line.holds(case) else ""

@@ -11,11 +11,13 @@ import pandas as pd
 import vectorbt as vbt
 from vectorbt.portfolio.enums import log_dt, order_dt
 
+from workbench import arrays as a
+from workbench.arrays import Floats
 from workbench.domain import Panel
 
 
-def portfolio(panel: Panel, fills: pd.DataFrame, capital: float) -> vbt.Portfolio:
-    """A Portfolio of one cash-sharing group from a replay's fills (time, symbol, side, ...).
+def portfolio(panel: Panel, fills: Floats, capital: float) -> vbt.Portfolio:
+    """A Portfolio of one cash-sharing group from a replay's fill records (see `arrays`).
 
     Closes are the panel's marks, so that a missing bar is valued as the rule book values it; before
     a symbol's first price nothing is held and its first mark stands in. Several orders of one
@@ -23,12 +25,12 @@ def portfolio(panel: Panel, fills: pd.DataFrame, capital: float) -> vbt.Portfoli
     """
     marks = pd.DataFrame(panel.marks, panel.index, panel.close.columns).bfill().fillna(0.0)
     records = np.empty(len(fills), order_dt)
-    records["col"] = panel.close.columns.get_indexer(fills["symbol"])
-    records["idx"] = panel.index.get_indexer(fills["time"])
-    records["size"] = fills["quantity"]
-    records["price"] = fills["price"]
-    records["fees"] = fills["fee"]
-    records["side"] = (fills["side"] == "sell").astype(int)
+    records["col"] = fills[:, a.F_SYMBOL]
+    records["idx"] = fills[:, a.F_BAR]
+    records["size"] = fills[:, a.F_QUANTITY]
+    records["price"] = fills[:, a.F_PRICE]
+    records["fees"] = fills[:, a.F_FEE]
+    records["side"] = fills[:, a.F_DIRECTION] < 0.0
     # vectorbt wants records sorted by column, then time; a stable sort keeps the order in a bar.
     records = records[np.argsort(records["col"], kind="stable")]
     records["id"] = np.arange(len(records))

@@ -7,20 +7,20 @@ of every signal it answers the question a trader asks most: why was there no tra
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from workbench.cycle import multipliers
+from workbench.cycle import answers, kept
 from workbench.domain import Case, Panel, Proposal, Reason, Signal, Verdict, Votes
-from workbench.judges.case import build_cases, case_hash
+from workbench.judges.case import build_cases
 from workbench.ports import Progress
 from workbench.research.replay import Replay
 from workbench.research.replay import replay as replay_proposal
-from workbench.strategies.vote import combine_votes, regime_size, wanted
+from workbench.strategies.vote import Strategy, combine_votes, counting, regime_size, wanted
 
 if TYPE_CHECKING:
     from workbench.data.snapshot import World
@@ -65,7 +65,7 @@ def run_history(desk: Desk, world: World, progress: Progress | None = None) -> H
         exit=leave,
     )
     result = replay_proposal(panel, proposal, desk.limits, desk.costs, desk.capital)
-    signals = _with_fates(signals, counted, side, judged, result.fates)
+    signals = _with_fates(desk.strategies, signals, counted, judged, result.fates)
     return History(world, raw, proposal, judged, signals, result.since(world.start))
 
 
@@ -115,11 +115,9 @@ def _judge(
     for k, t in enumerate(bars.tolist()):
         wants = wanted(votes[t], world.panel.symbols)
         cases = build_cases(world.snapshot(t, desk.bars), votes[t], wants)
-        verdicts = desk.judge(cases)
-        for symbol, keep in multipliers(cases, verdicts, desk.reduce).items():
-            multiplier[t, column[symbol]] = keep
-        asked = {case_hash(case): case for case in cases}
-        rows += [_row(t, asked[v.case_hash], v) for v in verdicts if v.case_hash in asked]
+        for case, verdict in answers(cases, desk.judge(cases), desk.reduce):
+            multiplier[t, column[case.symbol]] = kept(verdict, desk.reduce)
+            rows.append(_row(t, case, verdict))
         if progress is not None:
             progress(k + 1, len(bars), "judging")
     return pd.DataFrame(rows, columns=list(JUDGED)), pd.DataFrame(
@@ -147,22 +145,24 @@ JUDGED = (
 
 def _row(t: int, case: Case, verdict: Verdict) -> tuple[Any, ...]:
     return (
-        t, case.as_of, case.symbol, case.side, case.regime, verdict.decision.value,
+        t, case.as_of, case.symbol, case.side, case.regime, str(verdict.decision),
         verdict.confidence, verdict.rationale, verdict.source, verdict.case_hash,
     )  # fmt: skip
 
 
 def _with_fates(
+    strategies: Sequence[Strategy],
     signals: pd.DataFrame,
     counted: Mapping[str, Votes],
-    side: pd.DataFrame,
     judged: pd.DataFrame,
     fates: pd.DataFrame,
 ) -> pd.DataFrame:
     """The signals with the stage at which each ended, the rule it met there, and its verdict."""
     t, j = signals["t"].to_numpy(), signals["column"].to_numpy()
-    sides = np.stack([votes.side.to_numpy(float) for votes in counted.values()])
+    sides = np.stack([counted[s.name].side.to_numpy(float) for s in strategies])
     conflict = ((sides > 0).any(axis=0) & (sides < 0).any(axis=0))[t, j]
+    counts = counting(sides, [s.category for s in strategies], [s.from_text for s in strategies])
+    voter = signals["strategy"].map({s.name: k for k, s in enumerate(strategies)}).to_numpy(int)
     verdict = signals.merge(
         judged[["t", "symbol", "decision"]], how="left", on=["t", "symbol"]
     )["decision"].fillna("")  # fmt: skip
@@ -172,7 +172,7 @@ def _with_fates(
     ends = [
         (signals["muted"].to_numpy() != "", "vote", "OUT_OF_REGIME"),
         (conflict, "vote", "CONFLICT"),
-        (side.to_numpy()[t, j] == 0, "vote", "TEXT_ALONE"),
+        (~counts[voter, t, j], "vote", "TEXT_ALONE"),
         (verdict.isin(["", "SKIP"]).to_numpy(), "judge", "SKIP"),
         (took, "traded", names[fate]),
     ]
@@ -186,9 +186,6 @@ def _with_fates(
 
 def why_no_trade(signals: pd.DataFrame) -> pd.DataFrame:
     """How many signals of each strategy ended where: rows (stage, rule), columns strategies."""
-    table = signals.pivot_table(
-        index=["stage", "rule"], columns="strategy", values="side", aggfunc="count", fill_value=0
-    )
-    stages = {"vote": 0, "judge": 1, "risk": 2, "traded": 3}
-    table = table.sort_index(level="stage", key=lambda names: names.map(stages), kind="stable")
+    stage = pd.Categorical(signals["stage"], ["vote", "judge", "risk", "traded"], ordered=True)
+    table = pd.crosstab([stage, signals["rule"]], signals["strategy"], rownames=["stage", "rule"])
     return table.assign(total=table.sum(axis=1))

@@ -14,6 +14,7 @@ import pandas as pd
 from workbench.research.replay import Replay
 
 DAYS_A_YEAR = 365
+FLAT = 1e-12  # a smaller deviation is rounding
 TRADE_COLUMNS = (
     "symbol", "side", "opened", "closed", "quantity", "entry", "exit", "profit", "return", "reason",
 )  # fmt: skip
@@ -61,12 +62,15 @@ def max_drawdown(equity: pd.Series[Any]) -> float:
 def sharpe(returns: pd.Series[Any], periods_per_year: int = DAYS_A_YEAR) -> float:
     """Mean over ddof-1 deviation, annualised; NaN without variance."""
     spread = float(returns.std(ddof=1))
-    return float(returns.mean()) / spread * math.sqrt(periods_per_year) if spread > 0 else math.nan
+    if not spread > FLAT:
+        return math.nan
+    return float(returns.mean()) / spread * math.sqrt(periods_per_year)
 
 
-def daily_returns(equity: pd.Series[Any]) -> pd.Series[Any]:
-    """Simple returns of the equity at the end of each UTC day."""
-    return equity.resample("1D").last().pct_change().dropna()
+def daily_returns(equity: pd.Series[Any], capital: float) -> pd.Series[Any]:
+    """Simple returns of the equity at the end of each UTC day; the first from the capital."""
+    ends = equity.resample("1D").last()
+    return ends / ends.shift(1, fill_value=capital) - 1.0
 
 
 def summary(replay: Replay) -> pd.Series[Any]:
@@ -81,7 +85,7 @@ def summary(replay: Replay) -> pd.Series[Any]:
             "final equity": float(equity.iloc[-1]),
             "total return": float(equity.iloc[-1] / replay.capital - 1.0),
             "max drawdown": max_drawdown(equity),
-            "sharpe (365 d)": sharpe(daily_returns(equity)),
+            "sharpe (365 d)": sharpe(daily_returns(equity, replay.capital)),
             "trades": len(closed),
             "win rate": float(won.mean()) if len(closed) else math.nan,
             "expectancy": float(closed["return"].mean()) if len(closed) else math.nan,

@@ -7,8 +7,9 @@ nothing here calls a strategy or a judge. The result is a record; reading it is 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -52,30 +53,42 @@ def kernel(fingerprint: str) -> Kernel:
 
 @dataclass(frozen=True, eq=False)
 class Replay:
-    """What came of it. `fates` (bars x symbols) holds the Reason of each claim, -1 for none."""
+    """What came of it.
+
+    `records` (fills, 7) are the fills as the loop wrote them, see `arrays`; `equity` is the value
+    at each bar's close, by open time; `blocks` counts each Reason by name; `fates` (bars x symbols)
+    holds the Reason of each claim, -1 for none; `book` is what is held at the end.
+    """
 
     panel: Panel
-    fills: pd.DataFrame
+    records: Floats
     equity: pd.Series[Any]
     blocks: pd.Series[Any]
     fates: pd.DataFrame
     book: Book
     capital: float
 
+    @cached_property
+    def fills(self) -> pd.DataFrame:
+        """The fills, in order: time, symbol, side, quantity, price, fee, reason."""
+        return fills_frame(self.records, self.panel)
+
     def since(self, first: int) -> Replay:
         """The same run without its first bars, in which nothing may have been traded."""
-        panel = self.panel.rows(first, len(self.panel))
-        if len(self.fills) and self.fills["time"].iloc[0] < panel.index[0]:
+        panel, records = self.panel.rows(first, len(self.panel)), self.records.copy()
+        records[:, a.F_BAR] -= first
+        if (records[:, a.F_BAR] < 0).any():
             raise UsageError(f"there are fills before {panel.index[0]}; they cannot be cut away")
-        return replace(
-            self, panel=panel, equity=self.equity.iloc[first:], fates=self.fates.iloc[first:]
-        )
+        return Replay(
+            panel, records, self.equity.iloc[first:], self.blocks, self.fates.iloc[first:],
+            self.book, self.capital,
+        )  # fmt: skip
 
     def portfolio(self) -> vbt.Portfolio:
         """The same fills as a native vectorbt Portfolio, an independent account of the equity."""
         from workbench.research.accountant import portfolio  # noqa: PLC0415  slow to import
 
-        return portfolio(self.panel, self.fills, self.capital)
+        return portfolio(self.panel, self.records, self.capital)
 
 
 def replay(
@@ -98,17 +111,18 @@ def replay(
     market = market_array(panel, facts)
     book = Book.start(panel.symbols, capital, panel.index[0])
     wants = np.abs(claims[:, :, a.WANT]) == 1.0
-    fills = np.empty((3 * int(wants.sum()), a.FILL_COLUMNS))
+    # A claim makes one entry at the most, and an entry has at most three fills.
+    records = np.empty((3 * int(wants.sum()), a.FILL_COLUMNS))
     fates = np.full(wants.shape, -1, np.int8)
     equity = np.empty(len(panel))
     n = kernel(rules_fingerprint())(
         book.positions, book.account, market, claims, too_close(facts.rho, limits),
         panel.days, facts.first_day, int(panel.bar_numbers[0]),
-        np.zeros(len(panel.symbols), np.int64), fates, fills, equity, limits, costs,
+        np.zeros(len(panel.symbols), np.int64), fates, records, equity, limits, costs,
     )  # fmt: skip
     return Replay(
         panel=panel,
-        fills=fills_frame(fills[:n], panel),
+        records=records[:n],
         equity=pd.Series(equity, index=panel.index, name="equity"),
         blocks=blocks_series(book),
         fates=pd.DataFrame(fates, index=panel.index, columns=panel.close.columns),
@@ -130,7 +144,8 @@ def claims_array(panel: Panel, proposal: Proposal) -> Floats:
             raise UsageError(f"proposal.{name} has a symbol twice")
         if name == "exit" and frame.isna().to_numpy().any():
             raise UsageError("proposal.exit has holes; say True or False for every cell")
-        columns = frame[list(panel.symbols)]
+        ordered = frame.columns.equals(panel.close.columns)
+        columns = frame if ordered else frame[list(panel.symbols)]
         try:
             stacked[:, :, k] = columns.to_numpy(dtype=np.float64, na_value=np.nan)
         except (TypeError, ValueError):
@@ -140,16 +155,19 @@ def claims_array(panel: Panel, proposal: Proposal) -> Floats:
 
 def fills_frame(fills: Floats, panel: Panel) -> pd.DataFrame:
     """Fill records as a frame: time, symbol, side, quantity, price, fee, reason."""
-    direction = fills[:, a.F_DIRECTION]
+
+    def words(names: Sequence[str], codes: Any) -> Any:
+        return pd.array(list(names), dtype="str").take(codes.astype(np.int64))
+
     return pd.DataFrame(
         {
             "time": panel.index[fills[:, a.F_BAR].astype(np.int64)],
-            "symbol": np.array(panel.symbols)[fills[:, a.F_SYMBOL].astype(np.int64)],
-            "side": np.where(direction > 0, "buy", "sell"),
+            "symbol": words(panel.symbols, fills[:, a.F_SYMBOL]),
+            "side": words(("sell", "buy"), fills[:, a.F_DIRECTION] > 0.0),
             "quantity": fills[:, a.F_QUANTITY],
             "price": fills[:, a.F_PRICE],
             "fee": fills[:, a.F_FEE],
-            "reason": np.array(a.WHY_NAMES)[fills[:, a.F_WHY].astype(np.int64)],
+            "reason": words(a.WHY_NAMES, fills[:, a.F_WHY]),
         }
     )
 

@@ -18,7 +18,7 @@ import pandas as pd
 from workbench.domain import Panel, Votes, WorkbenchError
 from workbench.strategies.vote import Strategy
 
-CONFIDENCE_TOLERANCE = 0.01  # points, for the bars before `lookback` that a window does not see
+CONFIDENCE_TOLERANCE = 1e-4  # points, for the bars before `lookback` that a window does not see
 
 
 class ContractBroken(WorkbenchError):
@@ -31,17 +31,23 @@ def check_strategy(strategy: Strategy, panel: Panel, samples: int = 40, seed: in
     `panel` should be longer than twice the lookback and hold some votes; every bar with a vote (up
     to `samples`) and as many others are tried.
     """
-    whole = strategy(panel)
+    whole = _raw(strategy, panel)
     _in_range(strategy, whole, panel)
     for t in _bars(strategy, whole, samples, seed):
-        _same(strategy, whole, strategy(panel.rows(0, t + 1)), t, "changes when later bars are cut")
-        _same(strategy, whole, strategy(_poisoned(panel, t, seed)), t, "reads bars after it", row=t)
-        window = strategy(panel.rows(t + 1 - strategy.lookback, t + 1))
+        cut, poisoned = panel.rows(0, t + 1), _poisoned(panel, t, seed)
+        _same(strategy, whole, _raw(strategy, cut), t, "changes when later bars are cut")
+        _same(strategy, whole, _raw(strategy, poisoned), t, "reads bars after it", row=t)
+        window = _raw(strategy, panel.rows(t + 1 - strategy.lookback, t + 1))
         _same(
             strategy, whole, window, t,
             f"is another on its last {strategy.lookback} bars; raise `lookback`",
             tolerance=CONFIDENCE_TOLERANCE,
         )  # fmt: skip
+
+
+def _raw(strategy: Strategy, panel: Panel) -> Votes:
+    """What the function itself says: calling the strategy would clean it."""
+    return strategy.function(panel, **strategy.parameters)
 
 
 def _bars(strategy: Strategy, votes: Votes, samples: int, seed: int) -> Sequence[int]:
@@ -60,7 +66,9 @@ def _bars(strategy: Strategy, votes: Votes, samples: int, seed: int) -> Sequence
 
 
 def _in_range(strategy: Strategy, votes: Votes, panel: Panel) -> None:
-    for name, frame in (("side", votes.side), ("confidence", votes.confidence)):
+    if votes.exit is not None and votes.exit.isna().to_numpy().any():
+        raise ContractBroken(f"{strategy.name}: exit has holes; say True or False everywhere")
+    for name, frame in _parts(votes).items():
         if not frame.index.equals(panel.index) or list(frame.columns) != list(panel.symbols):
             raise ContractBroken(f"{strategy.name}: {name} does not lie on the panel")
     sides, confidence = votes.side.to_numpy(float), votes.confidence.to_numpy(float)
@@ -69,6 +77,11 @@ def _in_range(strategy: Strategy, votes: Votes, panel: Panel) -> None:
     _first(strategy, panel, bad, confidence, "confidence must be 0 to 100")
     blind = (sides != 0) & ~(panel.close.to_numpy() > 0)
     _first(strategy, panel, blind, sides, "a bar without a price takes no vote")
+
+
+def _parts(votes: Votes) -> dict[str, pd.DataFrame]:
+    parts = {"side": votes.side, "confidence": votes.confidence}
+    return parts if votes.exit is None else parts | {"exit": votes.exit}
 
 
 def _first(
@@ -105,9 +118,12 @@ def _same(
     strategy: Strategy, whole: Votes, other: Votes, t: int, says: str,
     row: int = -1, tolerance: float = 0.0,
 ) -> None:  # fmt: skip
-    for name in ("side", "confidence"):
-        expected = getattr(whole, name).to_numpy(float)[t]
-        given = getattr(other, name).to_numpy(float)[row]
+    others = _parts(other)
+    for name, frame in _parts(whole).items():
+        if name not in others:
+            raise ContractBroken(f"{strategy.name}: it gives `exit` on some panels only")
+        expected = frame.to_numpy(float)[t]
+        given = others[name].to_numpy(float)[row]
         allowed = tolerance if name == "confidence" else 0.0
         bad = ~(np.abs(expected - given) <= allowed)
         if bad.any():

@@ -15,9 +15,10 @@ def ema_adx(panel: Panel, fast: int = 12, slow: int = 26, adx_min: float = 25.0)
 
     Score: ADX above its threshold, 55 up to 70. ADX lags some 2 n bars, so crosses come late.
     """
-    quick, steady = ema(panel.close, fast), ema(panel.close, slow)
-    trend = adx(panel.high, panel.low, panel.close)
-    strong = (trend.adx >= adx_min) & panel.close.notna()
+    close = panel.close.where(panel.close > 0)
+    quick, steady = ema(close, fast), ema(close, slow)
+    trend = adx(panel.high, panel.low, close)
+    strong = (trend.adx >= adx_min) & close.notna()
     up = strong & (quick > steady) & (trend.plus_di > trend.minus_di)
     down = strong & (quick < steady) & (trend.minus_di > trend.plus_di)
     side = begins(up).astype(int) - begins(down).astype(int)

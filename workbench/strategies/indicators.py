@@ -84,7 +84,7 @@ def _by_column(function: Callable[..., np.ndarray], *inputs: Any) -> Any:
     """Apply to each column from its first whole bar on; give back the first input's type."""
     columns = [np.asarray(x, dtype=np.float64) for x in inputs]
     shape = columns[0].shape
-    columns = [x.reshape(len(x), -1) for x in columns]
+    columns = [x.reshape(len(x), shape[1] if len(shape) > 1 else 1) for x in columns]
     out = np.full(columns[0].shape, np.nan)
     for j in range(out.shape[1]):
         bars = np.column_stack([x[:, j] for x in columns])

@@ -31,12 +31,11 @@ def news_sentiment(panel: Panel, z_min: float = 2.0, answered_bars: int = 6) -> 
         silent = pd.DataFrame(0, panel.index, panel.close.columns)
         return Votes(side=silent, confidence=silent.astype(float))
     score = pd.DataFrame(panel.context["sentiment"])
-    window = score.rolling(24 * DAYS, min_periods=24 * DAYS)
+    window = score.rolling(24 * DAYS, min_periods=22 * DAYS)
     spread = window.std()
     z = (score - window.mean()) / spread.where(spread > 1e-6)
-    moved = (panel.close - panel.close.shift(answered_bars)) / atr(
-        panel.high, panel.low, panel.close
-    )
+    close = panel.close.where(panel.close > 0)
+    moved = (close - close.shift(answered_bars)) / atr(panel.high, panel.low, close)
     up = (z > z_min) & (moved < 1.0)
     down = (z < -z_min) & (moved > -1.0)
     side = up.astype(int) - down.astype(int)

@@ -19,7 +19,7 @@ from workbench.strategies.indicators import adx
 
 TREND_FROM, TREND_UNTIL = 25.0, 20.0
 HIGH_VOL_QUANTILE, VOL_DAYS, VOL_DAYS_LEAST = 0.9, 365, 60
-RISK_ON_DAYS = 200
+RISK_ON_DAYS, RISK_ON_DAYS_LEAST = 200, 190  # a lost day or two is no reason to stop
 HISTORY_DAYS = VOL_DAYS + 1
 
 
@@ -52,21 +52,22 @@ def risk_on(panel: Panel) -> pd.Series[Any]:
     if not btc:
         return pd.Series(0.0, panel.index, name="risk_on")
     daily = panel.close[btc[:1]].groupby(panel.open_days).last()
-    mean = daily.rolling(RISK_ON_DAYS, min_periods=RISK_ON_DAYS).mean()
+    mean = daily.rolling(RISK_ON_DAYS, min_periods=RISK_ON_DAYS_LEAST).mean()
     return known_at_close(daily > mean, panel)[btc[0]].fillna(0.0).rename("risk_on")
 
 
 def realised_vol(panel: Panel) -> pd.DataFrame:
-    """Deviation of each UTC day's log returns of bars; days x symbols, days as numbers."""
+    """Deviation of the log returns of a day's bars (of 20 bars if a bar is a day or more), as each
+    UTC day ended; days x symbols, days as numbers."""
     close = panel.close.where(panel.close > 0)
-    return np.log(close).diff().groupby(panel.open_days).std()
+    returns = pd.DataFrame(np.log(close), panel.index, panel.close.columns).diff()
+    a_day = round(pd.Timedelta(days=1) / panel.timeframe)
+    n = a_day if a_day >= 2 else 20
+    return returns.rolling(n, min_periods=n // 2).std().groupby(panel.open_days).last()
 
 
 def known_at_close(daily: pd.DataFrame, panel: Panel) -> pd.DataFrame:
     """A daily fact as every close sees it: that of the last completed UTC day (NaN before)."""
     facts = daily.astype(float)
     facts.index = facts.index + 1
-    rows = facts.reindex(panel.days).to_numpy()
-    return pd.DataFrame(rows, panel.index, panel.close.columns[: rows.shape[1]]).set_axis(
-        facts.columns, axis=1
-    )
+    return pd.DataFrame(facts.reindex(panel.days).to_numpy(), panel.index, facts.columns)

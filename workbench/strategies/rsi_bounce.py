@@ -15,7 +15,8 @@ def rsi_bounce(panel: Panel, n: int = 14, oversold: float = 30.0, memory: int = 
 
     Score: 52 plus 0.8 a point of depth below the line, up to 68.
     """
-    value = rsi(panel.close, n).where(panel.close.notna())
+    close = panel.close.where(panel.close > 0)
+    value = rsi(close, n).where(close.notna())
     before = value.shift(1)
     overbought = 100.0 - oversold
     up = (before < oversold) & (value >= oversold)

@@ -3,8 +3,9 @@
 A strategy is a plain causal function of the panel; `@strategy` adds its name, category, the
 regimes it may vote in and the history it needs. Votes are independent. `combine` is the only
 place where they meet, one function for a single bar and for all history: conflicting sides
-cancel, a vote read from text counts only if another category agrees, confidence is the mean of
-the votes that count. Judges and sizes are not known here.
+cancel, confidence is the mean of the votes that count, and a vote read from text counts only if
+another category agrees, and can lower that mean but never raise it. Judges and sizes are not
+known here.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import pandas as pd
 
 from workbench.arrays import Bools, Floats
 from workbench.domain import Panel, Proposal, Regime, Signal, Snapshot, UsageError, Votes
-from workbench.strategies.regime import SIZE, with_regime
+from workbench.strategies.regime import SIZE
 
 CATEGORIES = ("trend", "reversion", "event")
 VoteFunction = Callable[..., Votes]
@@ -37,7 +38,11 @@ class Strategy:
     parameters: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     def __call__(self, panel: Panel) -> Votes:
-        return self.function(panel, **self.parameters)
+        """The raw votes; a side that is not -1 or +1 is none, a confidence not in 0-100 is 0."""
+        raw = self.function(panel, **self.parameters)
+        side = raw.side.where(raw.side.isin([-1, 1]), 0)
+        confidence = raw.confidence.where((raw.confidence >= 0) & (raw.confidence <= 100), 0.0)
+        return Votes(side, confidence, raw.exit)
 
     def having(self, **parameters: Any) -> Strategy:
         """The same strategy with other parameters."""
@@ -49,8 +54,12 @@ class Strategy:
         return replace(raw, side=raw.side.where(self.allowed(panel, raw.side), 0))
 
     def allowed(self, panel: Panel, side: pd.DataFrame) -> pd.DataFrame:
-        """Where the regime lets this strategy vote that way: in its regimes, longs in risk-on."""
-        panel = panel if "regime" in panel.context else with_regime(panel)
+        """Where the regime lets this strategy vote that way: in its regimes, longs in risk-on.
+
+        Raises UsageError if the panel carries no labels: on a short window they would be unknown.
+        """
+        if "regime" not in panel.context or "risk_on" not in panel.context:
+            raise UsageError("the panel has no regime labels; pass it through with_regime first")
         codes = [float(Regime[name.upper()]) for name in self.regimes]
         fits = panel.context["regime"].isin(codes)
         longs_ok = (panel.context["risk_on"] == 1.0).to_numpy()[:, None]
@@ -106,22 +115,36 @@ def combine(
     sides: Floats, confidences: Floats, categories: Sequence[str], from_text: Sequence[bool]
 ) -> tuple[Floats, Floats]:
     """Many voters' cells (voters, ...) to one side and confidence (...)."""
+    counts = counting(sides, categories, from_text)
+    sure = np.where((confidences >= 0.0) & (confidences <= 100.0), confidences, 0.0)
+    numeric = ~np.array(from_text, dtype=bool)
+    # Anybody can place a headline: words may lower what the numbers say, never raise it.
+    confidence = np.minimum(_mean(sure[numeric], counts[numeric]), _mean(sure, counts))
+    side = np.where((counts & (sides > 0)).any(axis=0), 1.0, 0.0)
+    return np.where((counts & (sides < 0)).any(axis=0), -1.0, side), confidence
+
+
+def counting(sides: Floats, categories: Sequence[str], from_text: Sequence[bool]) -> Bools:
+    """Which votes count (voters, ...): none where sides conflict, and one read from text only
+    beside a vote of another category that is not."""
     longs, shorts = (sides > 0).any(axis=0), (sides < 0).any(axis=0)
-    direction = np.where(longs & ~shorts, 1.0, np.where(shorts & ~longs, -1.0, 0.0))
-    agrees = (sides == direction) & (direction != 0)
-    total, n = np.zeros(direction.shape), np.zeros(direction.shape)
+    counts = (np.abs(sides) == 1.0) & ~(longs & shorts)
     for s, category in enumerate(categories):
-        counts = agrees[s]
         if from_text[s]:
-            counts = counts & _others_agree(agrees, categories, category)
-        total = total + np.where(counts, confidences[s], 0.0)
-        n = n + counts
-    return np.where(n > 0, direction, 0.0), total / np.maximum(n, 1.0)
+            others = [
+                k for k, other in enumerate(categories) if other != category and not from_text[k]
+            ]
+            counts[s] &= counts[others].any(axis=0)
+    return counts
 
 
-def _others_agree(agrees: Bools, categories: Sequence[str], category: str) -> Bools:
-    others = [k for k, other in enumerate(categories) if other != category]
-    return agrees[others].any(axis=0)
+def _mean(values: Floats, counts: Bools) -> Floats:
+    """Mean over the voters that count, 0 where none does; summed in the voters' order."""
+    total, n = np.zeros(counts.shape[1:]), np.zeros(counts.shape[1:])
+    for value, count in zip(values, counts, strict=True):
+        total = total + np.where(count, value, 0.0)
+        n = n + count
+    return total / np.maximum(n, 1.0)
 
 
 def wanted(signals: Sequence[Signal], symbols: Sequence[str]) -> dict[str, tuple[int, float]]:
