@@ -4,7 +4,7 @@ BIN := .venv/bin
 SET_UP := .venv/.set-up
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench lab lock clean
+.PHONY: help setup demo test cover lint bench lab lock clean
 
 help:  ## print every target
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,11 @@ demo: $(SET_UP)  ## the sample world through all five layers; ends with a page t
 
 test: $(SET_UP)  ## every test, notebooks included
 	@$(BIN)/python -m pytest -n 2 --dist loadscope
+
+cover: $(SET_UP)  ## branch coverage of the pure files, 95 % or it fails
+	@NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -p no:nbval -n 2 --dist loadscope -o addopts= -q \
+	  tests/risk tests/execution tests/strategies tests/judges tests/test_domain.py \
+	  tests/parity/test_page.py --cov --cov-branch --cov-report=term
 
 lint: $(SET_UP)  ## formatting, lint, types, import rules, clean notebooks
 	$(BIN)/ruff format --check .

@@ -1,24 +1,22 @@
-"""How fast the replay is: ratios to vectorbt doing the same work, throughput, import costs.
+"""How fast the replay is: ratios to vectorbt under the same rules, throughput, import costs.
 
     .venv/bin/python benchmarks/replay_speed.py [--json] [--repeats N]
 
-Measured in one process, repeats of all sides in turn, the minimum of each; CPU time and wall time:
+One process, one thread, all sides in turn, the minimum of the repeats of each:
 
-    1   replay() with every rule and every fill, and the native Portfolio of its fills
-    2   the same without that Portfolio
-    2a  the same on a Panel never seen before, nothing of it kept from an earlier replay
-    2b  the compiled loop alone, its arrays ready-made
-        ... each against vectorbt's from_order_func giving a native Portfolio by the same rules
-        (peer_vectorbt.py), in two styles: as its manual writes it, and tuned
-    3   the compiled loop in asset-bars per second on one thread, fills recorded
-    4   subprocesses: import workbench, workbench --help
+    A   the compiled loop, every rule, every fill recorded, and the native Portfolio of the records
+    B   the same without that Portfolio
+        ... against vectorbt's from_order_func, which gives a native Portfolio, in three styles (see
+        peer_vectorbt.py). Both sides are handed the same arrays (bars, daily facts, marks, claims,
+        forbidden pairs) and the same zoned UTC index; neither reads anything from its Portfolio.
+    C   replay() from the frames of a Panel never seen before: checks, daily facts and arrays too
+    D   C and its Portfolio
 
-Our side starts from a Panel and the frames of a Proposal: it checks them, makes the daily facts and
-the arrays where they are not kept from before, runs the loop and makes the frames of the result.
-The peer's side is from_order_func alone: facts, marks and arrays are handed to it. It returns no
-reason for each claim; ours does. Neither side reads anything from its Portfolio. Compiling is left
-out and told apart in "first call". Before anything is timed the fills of both must agree one by
-one, and so must the count of each refusal and the equity of every bar; if not, it is not timed.
+C and D are what a user pays; their ratios are not like for like, for the peer's side of that work
+is not timed. A and B also give the reason of each claim and the equity of each bar; the peer does
+not. Before anything is timed the fills of the two flexible styles must be ours one by one, and so
+must the count of each refusal and the equity of every bar; if not, nothing is timed. The documented
+style cannot give the same fills; how far it is from them is printed.
 
 Not measured: reading files, strategies, judges, sweeps, several threads, memory.
 """
@@ -30,7 +28,6 @@ import gc
 import json
 import math
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -44,28 +41,33 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import peer_vectorbt as peer
+import vectorbt as vbt
 
 from tests.proposals import random_proposal
 from tests.recorded import DATA, spot_panel
 from workbench import arrays as a
-from workbench.arrays import Bools, Floats, rules_fingerprint
+from workbench.arrays import Floats, Ints, rules_fingerprint
 from workbench.cycle import market_array
 from workbench.domain import Book, Costs, Limits, Panel, Proposal
 from workbench.research.accountant import portfolio
-from workbench.research.replay import Replay, claims_array, fills_frame, kernel, replay
+from workbench.research.replay import Replay, claims_array, kernel, replay
 from workbench.risk.correlation import DailyFacts, daily_facts, too_close
+
+Call = Callable[[], object]
 
 ROOT = Path(__file__).resolve().parents[1]
 CAPITAL = 10_000.0
 SAME = 1e-9
-ENDLESS = {"max_stopouts_per_day": 1e9, "max_entries_per_day": 1e9}
 LOOSE = Limits(
     max_position=0.10, max_deployed=0.80, max_correlation=1.0, daily_drawdown=0.5,
-    cooldown_bars=0, allow_short=True, **ENDLESS,
+    cooldown_bars=0, allow_short=True, max_stopouts_per_day=1e9, max_entries_per_day=1e9,
 )  # fmt: skip
-VENDORS = ("vectorbt", "ccxt", "anthropic", "plotly", "pandas")
-STYLES = ("manual", "tuned")
-TARGET_WITH_PORTFOLIO, TARGET_WITHOUT = 4.0, 30.0
+OURS = {  # row: what it is, and the wanted ratio
+    "A": ("loop, fills, native Portfolio", 4.0),
+    "B": ("loop, fills", 30.0),
+    "C": ("replay()", None),
+    "D": ("replay().portfolio()", None),
+}
 
 
 @dataclass(frozen=True)
@@ -89,59 +91,46 @@ WORKLOADS = (
 
 @dataclass(frozen=True)
 class Prepared:
-    """A workload with everything the loop reads."""
+    """A workload with everything that both sides are handed ready-made."""
 
     panel: Panel
     proposal: Proposal
     limits: Limits
     costs: Costs
-    facts: DailyFacts
-    market: Floats
-    claims: Floats
-    too_close: Bools
+    given: peer.PeerInput
 
     @classmethod
     def of(cls, panel: Panel, load: Workload) -> Prepared:
         proposal = random_proposal(panel, seed=1, density=load.density, shorts=load.shorts)
-        facts = facts_of(panel)
-        return cls(
-            panel, proposal, load.limits, Costs(), facts, market_array(panel, facts),
-            claims_array(panel, proposal), too_close(facts.rho, load.limits),
+        facts, claims = facts_of(panel), claims_array(panel, proposal)
+        marks = pd.DataFrame(panel.marks, panel.index, panel.close.columns).bfill().fillna(0.0)
+        given = peer.PeerInput(
+            marks, market_array(panel, facts), claims, panel.days, facts.first_day,
+            too_close(facts.rho, load.limits), panel.timeframe,
+            most_orders=3 * int((np.abs(claims[:, :, a.WANT]) == 1.0).sum()),
         )  # fmt: skip
+        return cls(panel, proposal, load.limits, Costs(), given)
+
+    def loop(self) -> Floats:
+        """The compiled loop from a flat book: the fills. It writes fates and equity as well."""
+        panel, given = self.panel, self.given
+        book = Book.start(panel.symbols, CAPITAL, panel.index[0])
+        fills = np.empty((given.most_orders, a.FILL_COLUMNS))
+        fates, equity = np.full(panel.close.shape, -1, np.int8), np.empty(len(panel))
+        order = np.zeros(len(panel.symbols), np.int64)
+        n = kernel(rules_fingerprint())(
+            book.positions, book.account, given.bars, given.claims, given.too_close, given.days,
+            given.first_day, int(panel.bar_numbers[0]), order, fates, fills, equity,
+            self.limits, self.costs,
+        )  # fmt: skip
+        return fills[:n]
 
     def replay(self) -> Replay:
-        return replay(self.panel, self.proposal, self.limits, self.costs, CAPITAL)
-
-    def first_replay(self) -> Replay:
-        panel = self.panel.rows(0, len(self.panel))  # a new Panel of the same bars
+        panel = self.panel.rows(0, len(self.panel))  # a new Panel: nothing is kept from before
         return replay(panel, self.proposal, self.limits, self.costs, CAPITAL)
 
-    def peer_input(self) -> peer.PeerInput:
-        marks = pd.DataFrame(self.panel.marks, self.panel.index, self.panel.close.columns)
-        return peer.tuned(
-            marks, self.market, self.claims, self.panel.days, self.facts.first_day,
-            self.too_close, self.panel.timeframe,
-        )  # fmt: skip
-
-    def loop(self) -> Callable[[], Floats]:
-        """The compiled loop with its arrays made beforehand; each call starts a flat book."""
-        run, panel = kernel(rules_fingerprint()), self.panel
-        wants = np.abs(self.claims[:, :, a.WANT]) == 1.0
-        fills = np.empty((3 * int(wants.sum()), a.FILL_COLUMNS))
-        fates, equity = np.full(wants.shape, -1, np.int8), np.empty(len(panel))
-        order = np.zeros(len(panel.symbols), np.int64)
-        days, first_bar = panel.days, int(panel.bar_numbers[0])
-
-        def call() -> Floats:
-            book = Book.start(panel.symbols, CAPITAL, panel.index[0])
-            n = run(
-                book.positions, book.account, self.market, self.claims, self.too_close, days,
-                self.facts.first_day, first_bar, order, fates, fills, equity,
-                self.limits, self.costs,
-            )  # fmt: skip
-            return fills[:n]
-
-        return call
+    def simulate(self, style: peer.Peer) -> tuple[vbt.Portfolio, Ints]:
+        return peer.simulate(style, self.limits, self.costs, CAPITAL)
 
 
 def facts_of(panel: Panel) -> DailyFacts:
@@ -177,38 +166,38 @@ def load_panel() -> Panel:
 # --- is it the same work? -----------------------------------------------------------------------
 
 
-def compare(ours: Replay, theirs: Any, tally: peer.Ints) -> dict[str, Any]:
-    """Fill by fill and bar by bar; `differing` counts fills that are not the same within 1e-9."""
+def compare(ours: Replay, theirs: vbt.Portfolio, tally: Ints) -> dict[str, Any]:
+    """Fill by fill and bar by bar; `differing` counts fills that are not the same within 1e-9.
+
+    `shared` are fills of the same bar, symbol and side; `second` our fills that are not the first
+    of their symbol in their bar.
+    """
     records = theirs.orders.values
     records = records[np.lexsort((records["id"], records["col"], records["idx"]))]
-    fills = ours.fills
-    rows = {
-        "bar": (ours.panel.index.get_indexer(fills["time"]), records["idx"]),
-        "symbol": (ours.panel.close.columns.get_indexer(fills["symbol"]), records["col"]),
-        "side": ((fills["side"] == "sell").to_numpy().astype(int), records["side"]),
-        "quantity": (fills["quantity"].to_numpy(), records["size"]),
-        "price": (fills["price"].to_numpy(), records["price"]),
-        "fee": (fills["fee"].to_numpy(), records["fees"]),
-    }
+    fills = ours.records
+    where = fills[:, [a.F_BAR, a.F_SYMBOL]].astype(np.int64)
+    mine = np.column_stack([where, fills[:, a.F_DIRECTION] < 0.0])
+    yours = np.column_stack([records["idx"], records["col"], records["side"]])
     differing = max(len(fills), len(records))
     if len(fills) == len(records):
-        differing = int((~np.all([_same(x, y) for x, y in rows.values()], axis=0)).sum())
+        amounts = ((a.F_QUANTITY, "size"), (a.F_PRICE, "price"), (a.F_FEE, "fees"))
+        same = (mine == yours).all(axis=1)
+        for k, name in amounts:
+            same &= np.abs(fills[:, k] - records[name]) <= SAME * np.abs(fills[:, k])
+        differing = int((~same).sum())
     ahead = theirs.value().to_numpy() / ours.equity.to_numpy() - 1.0
-    second = ours.portfolio().value().to_numpy() / ours.equity.to_numpy() - 1.0
     return {
         "fills": len(fills),
         "fills_peer": len(records),
         "differing": differing,
+        "shared": len(set(map(tuple, mine.tolist())) & set(map(tuple, yours.tolist()))),
+        "second": len(where) - len(np.unique(where, axis=0)),
         "refusals_differing": int((tally[1:] != ours.blocks.to_numpy()).sum()),
-        "final_equity": float(ours.equity.iloc[-1]),
-        "final_equity_off": float(abs(ahead[-1])),
+        "equity": float(ours.equity.iloc[-1]),
+        "equity_peer": float(theirs.value().iloc[-1]),
+        "final_equity_off": float(ahead[-1]),
         "worst_equity_off": float(np.abs(ahead).max()),
-        "worst_equity_off_our_portfolio": float(np.abs(second).max()),
     }
-
-
-def _same(ours: Any, theirs: Any) -> Any:
-    return np.abs(ours - theirs) <= SAME * np.abs(ours)
 
 
 def agrees(equality: dict[str, Any]) -> bool:
@@ -230,140 +219,113 @@ class Took:
     wall: float
 
 
-def measure(sides: dict[str, Callable[[], object]], repeats: int) -> dict[str, Took]:
-    """All sides in turn, so that a noisy minute hits all of them; a first turn is not counted.
+def timed(work: Call) -> Took:
+    """One call, without the garbage collector: a collection costs more than a replay, and whose
+    turn it falls into is chance."""
+    gc.collect()
+    gc.disable()
+    cpu, wall = time.process_time(), time.perf_counter()
+    work()
+    took = Took(time.process_time() - cpu, time.perf_counter() - wall)
+    gc.enable()
+    return took
 
-    The garbage collector runs between the calls and not in them: a collection costs more than a
-    replay, and whose turn it falls into is chance.
-    """
+
+def measure(sides: dict[str, Call], repeats: int) -> dict[str, Took]:
+    """All sides in turn, so that a noisy minute hits all; a first turn is not counted."""
     best = {name: Took(math.inf, math.inf) for name in sides}
     gc.collect()
     gc.freeze()
     for turn in range(repeats + 1):
         for name, work in sides.items():
-            gc.collect()
-            gc.disable()
-            cpu, wall = time.process_time(), time.perf_counter()
-            work()
-            took = Took(time.process_time() - cpu, time.perf_counter() - wall)
-            gc.enable()
+            took = timed(work)
             if turn:
                 best[name] = Took(min(best[name].cpu, took.cpu), min(best[name].wall, took.wall))
     gc.unfreeze()
     return best
 
 
-def against_peer(prepared: Prepared, repeats: int) -> tuple[list[dict[str, Any]], dict[str, Took]]:
-    """Equality in both styles, then the times; no times where the two disagree."""
-    tuned = prepared.peer_input()
-    styles = dict(zip(STYLES, (peer.manual(tuned), tuned), strict=True))
-    ours = prepared.replay()
-    equalities: list[dict[str, Any]] = []
-    for style, given in styles.items():
-        equality = compare(ours, *peer.simulate(given, prepared.limits, prepared.costs, CAPITAL))
-        equalities.append({"style": style} | equality)
-    if not all(agrees(equality) for equality in equalities):
-        return equalities, {}
-    sides: dict[str, Callable[[], object]] = {
-        "replay and Portfolio": lambda: prepared.replay().portfolio(),
-        "replay": prepared.replay,
-        "replay, new panel": prepared.first_replay,
-        "loop alone": prepared.loop(),
-    }
-    for style, given in styles.items():
-        sides[style] = lambda given=given: peer.simulate(
-            given, prepared.limits, prepared.costs, CAPITAL
-        )
-    return equalities, measure(sides, repeats)
-
-
-def parts(prepared: Prepared, repeats: int) -> dict[str, Took]:
-    """Where our own time goes; the parts of replay() and, last, the Portfolio."""
-    panel, facts = prepared.panel, prepared.facts
-    loop = prepared.loop()
-    fills = loop().copy()
-    frame = fills_frame(fills, panel)
-    sides: dict[str, Callable[[], object]] = {
+def against_peer(prepared: Prepared, repeats: int) -> dict[str, Any]:
+    """Equality in each style and its first call, then the times, or none if they disagree."""
+    ours, panel = prepared.replay(), prepared.panel
+    styles = peer.styles(prepared.given)
+    begun = time.perf_counter()
+    equalities: dict[str, dict[str, Any]] = {}
+    for name, style in styles.items():
+        begun = time.perf_counter()
+        theirs, tally = prepared.simulate(style)
+        first = time.perf_counter() - begun
+        equalities[name] = compare(ours, theirs, tally) | {"first_call": first}
+    result: dict[str, Any] = {"equality": equalities, "times": {}, "ratios": {}}
+    if not all(agrees(equalities[name]) for name, style in styles.items() if style.flexible):
+        return result
+    native, records = ours.portfolio(), ours.records
+    nothing, cash = native.log_records[:0], np.array([CAPITAL])
+    marks = prepared.given.marks
+    sides: dict[str, Call] = {
+        "A": lambda: portfolio(panel, prepared.loop(), CAPITAL),
+        "B": prepared.loop,
+        "C": prepared.replay,
+        "D": lambda: prepared.replay().portfolio(),
+        "portfolio()": lambda: portfolio(panel, records, CAPITAL),
+        "constructor": lambda: vbt.Portfolio(
+            native.wrapper, marks, native.order_records, nothing, cash, True
+        ),
         "daily facts": lambda: facts_of(panel),
-        "market array": lambda: market_array(panel, facts),
-        "claims array": lambda: claims_array(panel, prepared.proposal),
-        "loop": loop,
-        "fills frame": lambda: fills_frame(fills, panel),
-        "replay(), all of it": prepared.replay,
-        "Portfolio": lambda: portfolio(panel, frame, CAPITAL),
+        "claims": lambda: claims_array(panel, prepared.proposal),
     }
-    return measure(sides, repeats)
+    for name, style in styles.items():
+        sides[name] = lambda style=style: prepared.simulate(style)
+    times = measure(sides, repeats)
+    result["times"] = {name: vars(took) for name, took in times.items()}
+    result["ratios"] = {
+        row: {style: times[style].cpu / times[row].cpu for style in styles} for row in OURS
+    }
+    return result
 
 
-def first_calls() -> None:
-    """Run in a fresh process: seconds of the first call of each side, on 2,000 bars."""
+# --- other processes ----------------------------------------------------------------------------
+
+
+def run_child(command: Sequence[str], **environment: str) -> tuple[float, str]:
+    """A whole process, from its start to its end: seconds of wall time and what it printed."""
+    kept = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    begun = time.perf_counter()
+    done = subprocess.run(  # noqa: S603 (our own interpreter and script)
+        command, env=kept | environment, cwd=ROOT, check=True, capture_output=True, text=True
+    )
+    return time.perf_counter() - begun, done.stdout
+
+
+def first_call() -> None:
+    """In a process of its own: seconds of the loop's first call, on 2,000 bars."""
     prepared = Prepared.of(load_panel().rows(0, 2_000), WORKLOADS[0])
     begun = time.perf_counter()
-    prepared.loop()()
-    ours = time.perf_counter() - begun
-    begun = time.perf_counter()
-    peer.simulate(prepared.peer_input(), prepared.limits, prepared.costs, CAPITAL)
-    print(json.dumps({"loop": ours, "peer": time.perf_counter() - begun}))
+    prepared.loop()
+    print(time.perf_counter() - begun)
 
 
-def measure_first_calls() -> dict[str, dict[str, float]]:
-    """First calls without a cache of compiled code, and with the cache that run left behind."""
+def measure_first_call() -> dict[str, float]:
+    """Without a cache of compiled code, and with the cache that run left behind."""
+    command = [sys.executable, str(Path(__file__)), "--first-call"]
     with tempfile.TemporaryDirectory() as folder:
-        environment = os.environ | {"NUMBA_CACHE_DIR": folder}
-        command = [sys.executable, str(Path(__file__)), "--first-calls"]
-        answers = [json.loads(run_child(command, environment)[1]) for _ in range(2)]
-    return dict(zip(("without a cache", "with a cache"), answers, strict=True))
+        return {
+            name: float(run_child(command, NUMBA_CACHE_DIR=folder)[1])
+            for name in ("compiled", "from the cache")
+        }
 
 
-# --- imports ------------------------------------------------------------------------------------
-
-_IMPORT = """
-import sys, time
-cpu, wall = time.process_time(), time.perf_counter()
-import workbench
-{more}
-print(time.process_time() - cpu, time.perf_counter() - wall, *sorted(sys.modules))
-"""
-
-
-def run_child(command: Sequence[str], environment: dict[str, str]) -> tuple[Took, str]:
-    """A whole process, from its start to its end."""
-    before, begun = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    done = subprocess.run(  # noqa: S603 (our own interpreter and script)
-        command, env=environment, cwd=ROOT, check=True, capture_output=True, text=True
-    )
-    wall, after = time.perf_counter() - begun, resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
-    return Took(cpu, wall), done.stdout
-
-
-def import_costs(repeats: int) -> dict[str, Any]:
-    """Whole processes with byte code cached; `statement` is what the import itself took."""
-    script = Path(sys.executable).with_name("workbench")
+def import_costs(repeats: int) -> dict[str, float]:
+    """Whole processes with byte code cached, wall seconds, the minimum of the repeats."""
     commands = {
-        "python, nothing imported": [sys.executable, "-c", "pass"],
-        "import workbench": [sys.executable, "-c", _IMPORT.format(more="")],
-        "import workbench, use wb.replay": [
-            sys.executable, "-c", _IMPORT.format(more="workbench.replay"),
-        ],
-        "workbench --help": [str(script), "--help"],
-    }  # fmt: skip
-    costs: dict[str, Any] = {}
+        "import workbench": [sys.executable, "-c", "import workbench"],
+        "workbench --help": [str(Path(sys.executable).with_name("workbench")), "--help"],
+    }
+    costs: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as folder:
-        environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
-        environment["PYTHONPYCACHEPREFIX"] = folder
         for name, command in commands.items():
-            run_child(command, environment)  # writes the byte code
-            runs = [run_child(command, environment) for _ in range(repeats)]
-            costs[name] = {
-                "cpu": min(took.cpu for took, _ in runs),
-                "wall": min(took.wall for took, _ in runs),
-            }
-            if name.startswith("import"):
-                words = [output.split() for _, output in runs]
-                costs[name]["statement_cpu"] = min(float(w[0]) for w in words)
-                costs[name]["statement_wall"] = min(float(w[1]) for w in words)
-                costs[name]["vendors_loaded"] = [v for v in VENDORS if v in words[0][2:]]
+            runs = [run_child(command, PYTHONPYCACHEPREFIX=folder)[0] for _ in range(repeats + 1)]
+            costs[name] = min(runs[1:])  # the first wrote the byte code
     return costs
 
 
@@ -384,27 +346,14 @@ def report(panel: Panel, repeats: int) -> dict[str, Any]:
     }
     for load in WORKLOADS:
         prepared = Prepared.of(panel, load)
-        loop = prepared.loop()
-        result: dict[str, Any] = {"floor": load.floor, "fills": len(loop())}
-        took = measure({"loop": loop}, 2 * repeats)["loop"]
-        cells = len(panel) * len(panel.symbols)
-        result["million_per_second"] = {
-            "cpu": cells / took.cpu / 1e6,
-            "wall": cells / took.wall / 1e6,
-        }
+        fills = len(prepared.loop())
+        took = measure({"loop": prepared.loop}, 2 * repeats)["loop"]
+        speed = len(panel) * len(panel.symbols) / took.cpu / 1e6
+        result = {"floor": load.floor, "fills": fills, "million_per_second": speed}
         if load.against_peer:
-            equalities, times = against_peer(prepared, repeats)
-            result["equality"] = equalities
-            result["times"] = {name: vars(took) for name, took in times.items()}
-            result["ratios"] = {
-                f"{name} / {style}": times[style].cpu / took.cpu
-                for name, took in times.items()
-                for style in STYLES
-                if name not in STYLES
-            }
-            result["parts"] = {k: vars(took) for k, took in parts(prepared, repeats).items()}
+            result |= against_peer(prepared, repeats)
         out["workloads"][load.name] = result
-    out["first_calls"] = measure_first_calls()
+    out["first_call"] = measure_first_call()
     out["imports"] = import_costs(repeats)
     out["load_average"] = os.getloadavg()
     return out
@@ -424,80 +373,78 @@ def show(out: dict[str, Any]) -> None:
     for name, result in out["workloads"].items():
         if "equality" in result:
             show_peer(name, result)
-    print("\n3 THE LOOP, fills recorded    million asset-bars/s: CPU   wall   wanted")
+    print("\nTHE LOOP (B)                          million asset-bars per CPU second   wanted")
     for name, result in out["workloads"].items():
-        rate = result["million_per_second"]
+        rate, floor = result["million_per_second"], result["floor"]
         print(
-            f"  {name:<38}{result['fills']:>7,} fills {rate['cpu']:>5.1f} {rate['wall']:>6.1f}"
-            f" {result['floor']:>7.0f}  {verdict(rate['cpu'], result['floor'])}"
+            f"  {name:<37}{result['fills']:>7,} fills {rate:>18.1f}"
+            f" {floor:>8.0f}  {verdict(rate, floor)}"
         )
-    print("\nFIRST CALL (compiling), seconds")
-    for name, first in out["first_calls"].items():
-        print(
-            f"  {name:<20} our loop {first['loop']:>5.1f}   from_order_func {first['peer']:>5.1f}"
-        )
-    show_imports(out["imports"])
+    first = ", ".join(f"{seconds:.1f} s {name}" for name, seconds in out["first_call"].items())
+    print(f"\nFIRST CALL of the loop: {first}")
+    print("\nIMPORTS, whole processes, byte code cached: seconds of wall time")
+    for (name, cost), most in zip(out["imports"].items(), (0.3, 0.6), strict=True):
+        print(f"  {name:<20} {cost:>6.2f}   wanted < {most}: {verdict(cost, most, below=True)}")
 
 
 def show_peer(name: str, result: dict[str, Any]) -> None:
-    print(f"\n1, 2 AGAINST VECTORBT   {name}")
-    for equality in result["equality"]:
-        print(
-            f"  same work? {equality['style']:<7} {equality['fills']:,} fills, vectorbt"
-            f" {equality['fills_peer']:,}, differing {equality['differing']}; refusals differing"
-            f" {equality['refusals_differing']}; equity off by at most"
-            f" {equality['worst_equity_off']:.0e}, at the end {equality['final_equity_off']:.0e}"
-        )
-    times = result["times"]
+    times, styles = result["times"], result["equality"]
+    print(f"\nAGAINST VECTORBT   {name}")
+    for style, equality in styles.items():
+        print(f"  {style:<11} {words_on(equality)}")
     if not times:
         print("  the two disagree: nothing is timed")
         return
-    for style in STYLES:
-        took = times[style]
+    print("\n  from_order_func       ms: CPU    wall   first call, s   output")
+    for style, equality in styles.items():
+        took, output = times[style], "equal" if agrees(equality) else "NOT equal, same rules"
         print(
-            f"  from_order_func, {style:<7} {1e3 * took['cpu']:>6.1f} ms CPU"
-            f" {1e3 * took['wall']:>6.1f} ms wall"
+            f"     {style:<15}{1e3 * took['cpu']:>11.1f} {1e3 * took['wall']:>7.1f}"
+            f" {equality['first_call']:>15.1f}   {output}"
         )
-    print("                                 ms: CPU   wall   ratio to manual   to tuned   (CPU)")
-    rows = (
-        ("1  replay and Portfolio", "replay and Portfolio", TARGET_WITH_PORTFOLIO),
-        ("2  replay, no Portfolio", "replay", TARGET_WITHOUT),
-        ("2a replay, a new Panel", "replay, new panel", None),
-        ("2b loop alone, arrays given", "loop alone", None),
+    print(f"  ours{'':<31}ms: CPU    wall " + "".join(f"{f'to {s}':>22}" for s in styles))
+    for row, (label, target) in OURS.items():
+        took, cells = times[row], ""
+        for ratio in result["ratios"][row].values():
+            word = "" if target is None else f" {verdict(ratio, target)}"
+            cells += f"{ratio:>13.1f}x{word:<8}"
+        wanted = "" if target is None else f", wanted {target:.0f}"
+        print(
+            f"  {row}  {label + wanted:<38}{1e3 * took['cpu']:>5.1f} {1e3 * took['wall']:>7.1f} "
+            f"{cells.rstrip()}"
+        )
+    milliseconds = {k: 1e3 * took["cpu"] for k, took in times.items()}
+    share = times["constructor"]["cpu"] / times["A"]["cpu"]
+    print(
+        f"  of A vectorbt's own constructor takes {milliseconds['constructor']:.1f} ms ({share:.0%})"
+        f" of the {milliseconds['portfolio()']:.1f} ms of portfolio();"
+        f" of C daily facts {milliseconds['daily facts']:.1f}, claims {milliseconds['claims']:.1f}"
     )
-    for label, key, target in rows:
-        took = times[key]
-        manual, tuned = (result["ratios"][f"{key} / {style}"] for style in STYLES)
-        wanted = "" if target is None else f"   wanted {target:.0f}: {verdict(manual, target)}"
-        print(
-            f"  {label:<30}{1e3 * took['cpu']:>8.1f} {1e3 * took['wall']:>6.1f}"
-            f" {manual:>14.1f}x {tuned:>10.1f}x{wanted}"
+
+
+def words_on(equality: dict[str, Any]) -> str:
+    """Whether it was the same work."""
+    counts = f"{equality['fills_peer']:,} fills, ours {equality['fills']:,}"
+    if agrees(equality):
+        return (
+            f"{counts}, all equal; refusals equal; equity off by {equality['worst_equity_off']:.0e}"
         )
-    spent = ", ".join(f"{k} {1e3 * took['cpu']:.1f}" for k, took in result["parts"].items())
-    print(f"  our parts, ms CPU: {spent}")
-
-
-def show_imports(costs: dict[str, Any]) -> None:
-    print("\n4 IMPORTS, whole processes, byte code cached     seconds: CPU   wall   the statement")
-    limits = {"import workbench": 0.3, "workbench --help": 0.6}
-    for name, cost in costs.items():
-        inside = f"{cost['statement_wall']:.3f}" if "statement_wall" in cost else ""
-        wanted = ""
-        if name in limits:
-            wanted = f"  wanted < {limits[name]}: {verdict(cost['wall'], limits[name], below=True)}"
-        print(f"  {name:<44} {cost['cpu']:>11.2f} {cost['wall']:>6.2f} {inside:>9}{wanted}")
-    loaded = costs["import workbench"]["vendors_loaded"]
-    print(f"  of {', '.join(VENDORS)} import workbench loads: {', '.join(loaded) or 'none'}")
+    return (
+        f"{counts}, {equality['shared']:,} at the same bar, symbol and side (we fill twice in one"
+        f" bar {equality['second']:,} times);\n{'':<14}final equity {equality['equity_peer']:,.2f},"
+        f" ours {equality['equity']:,.2f} ({equality['final_equity_off']:+.1%}), on its way off by"
+        f" {equality['worst_equity_off']:.1%} at most"
+    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", action="store_true", help="print the numbers as JSON")
     parser.add_argument("--repeats", type=int, default=9)
-    parser.add_argument("--first-calls", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--first-call", action="store_true", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
-    if chosen.first_calls:
-        first_calls()
+    if chosen.first_call:
+        first_call()
         return
     out = report(load_panel(), chosen.repeats)
     if chosen.json:

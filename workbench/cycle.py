@@ -30,6 +30,7 @@ from workbench.domain import (
     Reason,
     Ruling,
     Snapshot,
+    UsageError,
     Verdict,
 )
 from workbench.execution.fills import apply_fill, observe, trade
@@ -37,6 +38,7 @@ from workbench.judges.case import build_cases, case_hash
 from workbench.ports import Desk
 from workbench.risk.correlation import HISTORY_DAYS, DailyFacts, daily_facts, too_close
 from workbench.risk.gate import answer_claims, breaker, fresh, new_day
+from workbench.risk.sizing import within
 from workbench.strategies.vote import propose, wanted
 
 BLOCK = 1024  # rows interleaved at a time: a block stays in the cache
@@ -80,15 +82,21 @@ def settle(book: Book, bar: Bar, fills: Sequence[Fill], limits: Limits) -> Book:
             a.WHY_NAMES.index(fill.reason), limits.cooldown_bars,
         )  # fmt: skip
     for i in range(len(book.symbols)):
-        observe(book.positions, bar.market, 0, i)
+        if book.positions[i, a.SIDE] != 0.0 or book.positions[i, a.PENDING] != 0.0:
+            observe(book.positions, bar.market, 0, i)
     return book
 
 
 def gate(book: Book, bar: Bar, proposal: Proposal, limits: Limits, costs: Costs) -> Ruling:
-    """Risk's last word on one bar's proposal; the book that comes back has its orders pending."""
+    """Risk's last word on one bar's proposal; the book that comes back has its orders pending.
+
+    Raises UsageError unless the proposal is one row in the order of the book's symbols.
+    """
     book = book.copy()
     n = len(book.symbols)
     claims = proposal.claims()[None]
+    if claims.shape != (1, n, a.CLAIM_COLUMNS):
+        raise UsageError(f"the proposal has {claims.shape[1:-1]} cells; one bar has {n} symbols")
     fates = np.full((1, n), -1, np.int64)
     decide(
         book.positions, book.account, bar.market, claims, bar.too_close, np.zeros(n, np.int64),
@@ -133,15 +141,19 @@ def answers(
     asked = {case_hash(case): case for case in cases}
     strictest: dict[str, Verdict] = {}
     for verdict in verdicts:
+        if not isinstance(verdict, Verdict) or str(verdict.case_hash) not in asked:  # pyright: ignore[reportUnnecessaryIsInstance]
+            continue
         known = strictest.get(verdict.case_hash, verdict)
         if kept(verdict, reduce) <= kept(known, reduce):
             strictest[verdict.case_hash] = verdict
-    return [(asked[hashed], v) for hashed, v in strictest.items() if hashed in asked]
+    return [(asked[hashed], verdict) for hashed, verdict in strictest.items()]
 
 
 def kept(verdict: Verdict, reduce: float) -> float:
     """The share of its size that a verdict leaves; anything but PROCEED and REDUCE leaves none."""
-    return {Decision.PROCEED: 1.0, Decision.REDUCE: reduce}.get(verdict.decision, 0.0)
+    if verdict.decision == Decision.PROCEED:
+        return 1.0
+    return within(reduce, 1.0) if verdict.decision == Decision.REDUCE else 0.0
 
 
 def regime_codes(snapshot: Snapshot) -> Floats:

@@ -233,8 +233,10 @@ class Book:
     @classmethod
     def start(cls, symbols: Sequence[str], capital: float, first_open: pd.Timestamp) -> Book:
         """A flat book at the open of the first bar."""
-        if not a.usable(capital):
-            raise UsageError(f"capital is {capital:g}; it must be a finite number above 0")
+        if not (isinstance(capital, int | float) and a.usable(capital)):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise UsageError(f"capital is {capital!r}; it must be a finite number above 0")
+        if first_open is pd.NaT:
+            raise UsageError("first_open is NaT; give the open time of the first bar")
         account = np.zeros(a.ACCOUNT_CELLS)
         account[[a.CASH, a.EQUITY, a.BASELINE]] = capital
         account[a.DAY] = first_open.value // 86_400_000_000_000

@@ -95,7 +95,10 @@ class Costs(_CostFields):
     @classmethod
     def for_market_cap(cls, market_cap_usd: float, **named: float | None) -> Self:
         """Costs with the floor of the asset's tier: 2, 8 or 25 bps of half spread, and below
-        $500M at most 1 % of a bar's volume. An unknown (NaN) market cap is the dearest tier."""
+        $500M at most 1 % of a bar's volume. A market cap that is no finite number is the dearest
+        tier."""
+        if not math.isfinite(market_cap_usd):
+            market_cap_usd = 0.0
         floor = 0.0002 if market_cap_usd > 10e9 else 0.0008 if market_cap_usd >= 500e6 else 0.0025
         asked = cls(**named)
         share = asked.max_participation if floor < 0.0025 else min(asked.max_participation, 0.01)
@@ -110,6 +113,7 @@ def _numbers(
 ) -> dict[str, float]:
     names = fields._fields
     unknown = [name for name in named if name not in names]
+    unknown += [name for name in names[: len(values)] if name in named]
     if unknown or len(values) > len(names):
         raise UsageError(f"{section} has no field {(unknown or ['number ' + str(len(values))])[0]}")
     asked: dict[str, Any] = dict(fields._field_defaults) | dict(zip(names, values, strict=False))
@@ -119,7 +123,7 @@ def _numbers(
         number: Any = 0.0 if value is None and name == "step" else value
         try:
             given[name] = float(number)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise UsageError(f"{section}.{name} is {value!r}; it must be a number") from None
     return given
 

@@ -20,7 +20,8 @@ from workbench.arrays import Floats, Ints
 from workbench.errors import UsageError
 
 Context = Mapping[str, "pd.DataFrame | pd.Series[Any]"]
-_TIMEFRAME = re.compile(r"(\d+)([mhdw])")
+_TIMEFRAME = re.compile(r"([0-9]{1,5})([mhdw])")
+_DAY = pd.Timedelta(days=1)
 _UNITS = {
     "m": pd.Timedelta(minutes=1),
     "h": pd.Timedelta(hours=1),
@@ -31,7 +32,7 @@ _UNITS = {
 
 def parse_timeframe(text: str) -> pd.Timedelta:
     """'15m', '1h', '1d' -> Timedelta. Raises UsageError for anything else."""
-    match = _TIMEFRAME.fullmatch(text)
+    match = _TIMEFRAME.fullmatch(str(text))
     if match is None or int(match[1]) == 0:
         raise UsageError(f"timeframe {text!r} is not one; write it as 15m, 1h, 4h or 1d")
     return (int(match[1]) * _UNITS[match[2]]).as_unit("us")
@@ -183,6 +184,7 @@ def _grid(frame: pd.DataFrame, name: str, step: pd.Timedelta) -> pd.DatetimeInde
         raise UsageError(f"{name}: the open times have no zone; use index.tz_localize('UTC')")
     if index.hasnans:
         raise UsageError(f"{name}: an open time is missing (NaT)")
+    index = index.tz_convert("UTC").as_unit("us")  # before the grid is looked at: it is UTC's
     if not index.is_unique:
         raise UsageError(f"{name}: open time {index[index.duplicated()][0]} is there twice")
     if not index.is_monotonic_increasing:
@@ -195,10 +197,14 @@ def _grid(frame: pd.DataFrame, name: str, step: pd.Timedelta) -> pd.DatetimeInde
                 f"{name}: the step after {index[gaps[0]]} is not {step}; a panel lies on one full"
                 " grid, a missing bar is a row of NaN (use .reindex)"
             )
-    day = pd.Timedelta(1, unit="D")
-    if len(index) and step <= day and (day % step or (index[0] - index[0].normalize()) % step):
+    if _DAY % step:
+        raise UsageError(
+            f"{name}: with a timeframe of {step} bars lie on no UTC grid, for a day is no multiple"
+            " of it; use 15m, 1h, 4h or 1d"
+        )
+    if len(index) and (index[0] - index[0].normalize()) % step:
         raise UsageError(f"{name}: {index[0]} is not on the UTC grid of {step}")
-    return index.tz_convert("UTC").as_unit("us")
+    return index
 
 
 def _aligned(
@@ -206,16 +212,31 @@ def _aligned(
 ) -> pd.DataFrame:
     if not frame.index.equals(close.index):
         raise UsageError(f"{name}: its rows differ from the rows of close")
-    if not frame.columns.is_unique:
-        raise UsageError(
-            f"{name}: symbol {frame.columns[frame.columns.duplicated()][0]} is there twice"
-        )
+    for label, columns in ((name, frame.columns), ("close", close.columns)):
+        if not columns.is_unique:
+            raise UsageError(f"{label}: symbol {columns[columns.duplicated()][0]} is there twice")
+    odd = [column for column in frame.columns if type(column) is not str]
+    if odd:
+        raise UsageError(f"{name}: its symbols must be text; {odd[0]!r} is not")
     if set(frame.columns) != set(close.columns) or not len(close.columns):
-        odd = set(frame.columns) ^ set(close.columns)
-        raise UsageError(f"{name}: its symbols differ from those of close: {sorted(map(str, odd))}")
+        differ = sorted(map(str, set(frame.columns) ^ set(close.columns)))
+        raise UsageError(f"{name}: its symbols differ from those of close: {differ}")
     ordered = frame[sorted(frame.columns)]
+    return pd.DataFrame(_numbers(ordered, name), index=grid, columns=ordered.columns)
+
+
+def _numbers(frame: pd.DataFrame, name: str) -> Floats:
+    """The cells as floats. Raises UsageError naming the first cell that is not a real number."""
+    for symbol, column in frame.items():
+        if column.dtype.kind in "mMc":  # times and complex numbers would turn into prices
+            raise UsageError(f"{name}: {symbol} holds {column.dtype}, not prices")
     try:
-        values = np.ascontiguousarray(ordered.to_numpy(dtype=np.float64, na_value=np.nan))
+        return np.ascontiguousarray(frame.to_numpy(dtype=np.float64, na_value=np.nan))
     except (TypeError, ValueError):
+        for symbol, column in frame.items():
+            for time, cell in column.items():
+                if not isinstance(cell, int | float | np.number):
+                    raise UsageError(
+                        f"{name}: {symbol} at {time} is {cell!r}, not a number"
+                    ) from None
         raise UsageError(f"{name}: a cell is not a number") from None
-    return pd.DataFrame(values, index=grid, columns=ordered.columns)

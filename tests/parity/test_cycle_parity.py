@@ -7,7 +7,7 @@ default ones. The votes go through the whole page: signals, cases, judge, propos
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import SimpleNamespace
 
 import numpy as np
@@ -25,7 +25,6 @@ from workbench.domain import (
     Limits,
     Panel,
     Proposal,
-    Reason,
     Signal,
     Snapshot,
     Verdict,
@@ -161,21 +160,3 @@ def _all_rules_fired(name: str, compiled: Replay) -> None:
     ]
     assert not silent, f"these rules never fired: {silent}"
     assert set(compiled.fills["reason"]) == set(a.WHY_NAMES)
-
-
-def test_a_halted_book_takes_no_entry_on_either_path() -> None:
-    """HALTED is the first reason: nothing is accepted, exits go on."""
-    panel = spot_panel().rows(30_000, 30_200)
-    tape = Tape.of(panel, seed=5, density=0.2)
-    book = Book.start(panel.symbols, 10_000.0, panel.index[0])
-    book.account[a.HALTED] = 1.0
-    desk = SimpleNamespace(
-        strategies=[tape], judge=tape.judge, limits=LOOSE, costs=LOOSE_COSTS, reduce=0.5,
-        broker=BarBroker(), journal=[],
-    )  # fmt: skip
-    for t in range(len(panel)):
-        book = cycle(book, Snapshot(panel.close_times[t], tape.panel.rows(0, t + 1)), desk)
-    reasons = {reason for done in desk.journal for reason in done.ruling.reasons.values()}
-    assert reasons == {Reason.HALTED}
-    assert not any(done.fills for done in desk.journal)
-    assert replace(book).equity == 10_000.0

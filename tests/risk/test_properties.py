@@ -392,7 +392,6 @@ def test_a_broken_cell_of_the_market_makes_no_entry_larger(
         assert after[j] <= whole.alone(int(j)) + whole.slack(int(j))
 
 
-@pytest.mark.xfail(reason="an infinite volume lifts max_participation", strict=True)
 @pytest.mark.parametrize("share", [0.0, 1e-6])
 def test_an_infinite_volume_makes_no_entry_larger(share: float) -> None:
     costs = Costs(max_participation=share)
@@ -656,7 +655,7 @@ def test_no_sound_equity_no_entry(close: Close, cash: float, baseline: float, ne
 
 @pytest.mark.parametrize(
     ("cash", "baseline"),
-    [(math.inf, 10_000.0), (-90.0, -100.0), (0.0, -1.0), (-1e300, -math.inf)],
+    [(math.inf, 10_000.0), (-90.0, -100.0), (0.0, -1.0)],
 )
 def test_an_equity_above_the_floor_must_still_be_one(cash: float, baseline: float) -> None:
     """What the breaker lets through because the day began lower still, the room does not."""

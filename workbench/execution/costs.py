@@ -20,6 +20,6 @@ def taker_price(
     ADV is the mean daily quote volume. Without a usable sigma or ADV the impact is 0.
     """
     shift = costs.half_spread
-    if usable(sigma) and usable(adv):
+    if costs.impact > 0.0 and usable(sigma) and usable(adv):
         shift += costs.impact * sigma * math.sqrt(quantity * price / adv)
     return price * (1.0 + direction * min(shift, MOST))

@@ -142,14 +142,14 @@ def claims_array(panel: Panel, proposal: Proposal) -> Floats:
             raise UsageError(f"proposal.{name} does not lie on the panel's rows and symbols")
         if len(frame.columns) != len(panel.symbols):
             raise UsageError(f"proposal.{name} has a symbol twice")
-        if name == "exit" and frame.isna().to_numpy().any():
-            raise UsageError("proposal.exit has holes; say True or False for every cell")
         ordered = frame.columns.equals(panel.close.columns)
         columns = frame if ordered else frame[list(panel.symbols)]
         try:
             stacked[:, :, k] = columns.to_numpy(dtype=np.float64, na_value=np.nan)
         except (TypeError, ValueError):
             raise UsageError(f"proposal.{name}: a cell is not a number") from None
+    if not np.isin(stacked[:, :, a.EXIT], (0.0, 1.0)).all():
+        raise UsageError("proposal.exit has holes; say True or False for every cell")
     return stacked
 
 

@@ -44,7 +44,7 @@ def new_day(account: Floats, day: int) -> None:
 def breaker(account: Floats, held_stale: bool, limits: Limits) -> None:
     """Trip for the rest of the UTC day at the drawdown limit, on stale marks, or on no number."""
     floor = account[a.BASELINE] * (1.0 - limits.daily_drawdown)
-    if held_stale or not account[a.EQUITY] > floor:
+    if held_stale or not -math.inf < floor < account[a.EQUITY]:
         account[a.TRIPPED] = 1.0
 
 
@@ -55,9 +55,9 @@ def pause(account: Floats, limits: Limits) -> int:
         return HALTED
     if account[a.TRIPPED] != 0.0:
         return DAILY_DRAWDOWN
-    if account[a.STOPOUTS] >= limits.max_stopouts_per_day:
+    if not account[a.STOPOUTS] < limits.max_stopouts_per_day:  # written so that NaN refuses
         return MAX_STOPOUTS
-    if account[a.ENTRIES] >= limits.max_entries_per_day:
+    if not account[a.ENTRIES] < limits.max_entries_per_day:
         return MAX_ENTRIES
     return ACCEPTED
 
@@ -87,7 +87,7 @@ def refusal(
         return NO_SHORT
     if book[i, a.SIDE] != 0.0:
         return ALREADY_OPEN
-    if bar < book[i, a.FREE_FROM]:
+    if not bar >= book[i, a.FREE_FROM]:
         return COOLDOWN
     if meets_correlated(book, too_close, day, i):
         return CORRELATED
@@ -112,9 +112,10 @@ def admit(
     if share > room + a.TINY:
         reason, share = CLAMPED, room
     quantity = share * equity / close
-    most = costs.max_participation * volume
-    if quantity > most:
-        reason, quantity = CLAMPED, most
+    if costs.max_participation < math.inf:
+        most = costs.max_participation * volume if usable(volume) else 0.0
+        if quantity > most:
+            reason, quantity = CLAMPED, most
     quantity = a.round_down(quantity, costs.step)
     if not usable(quantity) or quantity * close < limits.min_notional:
         return MIN_NOTIONAL, 0.0
