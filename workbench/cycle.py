@@ -47,9 +47,7 @@ BLOCK = 1024  # rows interleaved at a time: a block stays in the cache
 def cycle(book: Book, snapshot: Snapshot, desk: Desk) -> Book:
     """One closed bar through the five layers: the same in replay, paper and live."""
     bar = close_of(snapshot, desk.limits)  # 1 the data: a closed bar, and all that is known
-    fills = desk.broker.fills(
-        book, bar, desk.limits, desk.costs
-    )  # 5 what became of our orders since the last close
+    fills = desk.broker.fills(book, bar, desk.limits, desk.costs)  # 5 since the last close
     book = settle(book, bar, fills, desk.limits)
     signals = [s for strategy in desk.strategies for s in strategy.signals(snapshot)]  # 2 vote
     cases = build_cases(snapshot, signals, wanted(signals, book.symbols))

@@ -111,5 +111,5 @@ def _figure_html(figure: Mapping[str, Any]) -> str:
     return (
         f'<div class="figure" id="{name}" style="height:{height}px"></div>'
         f"<script>(f=>Plotly.newPlot('{name}',f.data,f.layout,"
-        f"{{responsive:true,displaylogo:false}}))({text})</script>"
+        f"{{responsive:true,displayModeBar:false}}))({text})</script>"
     )
