@@ -10,7 +10,7 @@ import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -21,9 +21,6 @@ from workbench.arrays import Bools, Floats, Ints, rules_fingerprint
 from workbench.cycle import market_array, step
 from workbench.domain import Book, Costs, Limits, Panel, Proposal, Reason, UsageError
 from workbench.risk.correlation import daily_facts, too_close
-
-if TYPE_CHECKING:
-    import vectorbt as vbt
 
 Kernel = Callable[..., int]
 
@@ -84,8 +81,8 @@ class Replay:
             self.book, self.capital,
         )  # fmt: skip
 
-    def portfolio(self) -> vbt.Portfolio:
-        """The same fills as a native vectorbt Portfolio, an independent account of the equity."""
+    def portfolio(self) -> Any:
+        """The same fills as a native vectorbt.Portfolio, an independent account of the equity."""
         from workbench.research.accountant import portfolio  # noqa: PLC0415  slow to import
 
         return portfolio(self.panel, self.records, self.capital)

@@ -51,7 +51,7 @@ def _raw(strategy: Strategy, panel: Panel) -> Votes:
 
 
 def _bars(strategy: Strategy, votes: Votes, samples: int, seed: int) -> Sequence[int]:
-    random = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     n, first = len(votes.side), strategy.lookback
     if n <= first:
         raise ContractBroken(
@@ -59,9 +59,9 @@ def _bars(strategy: Strategy, votes: Votes, samples: int, seed: int) -> Sequence
         )
     voted = np.flatnonzero(votes.side.to_numpy().any(axis=1))
     voted = voted[voted >= first]
-    others = random.integers(first, n, samples)
+    others = rng.integers(first, n, samples)
     if len(voted) > samples:
-        voted = random.choice(voted, samples, replace=False)
+        voted = rng.choice(voted, samples, replace=False)
     return sorted({*voted.tolist(), *others.tolist()})
 
 
@@ -96,13 +96,13 @@ def _first(
 
 def _poisoned(panel: Panel, t: int, seed: int) -> Panel:
     """The panel with noise, holes and absurd prices after bar t, in its context too."""
-    random = np.random.default_rng(seed + t)
+    rng = np.random.default_rng(seed + t)
 
     def spoil(frame: pd.DataFrame | pd.Series) -> pd.DataFrame | pd.Series:
         values = frame.to_numpy(dtype=float, copy=True)
         after = values[t + 1 :]
-        after *= random.uniform(0.1, 10.0, after.shape)
-        after[random.random(after.shape) < 0.2] = np.nan
+        after *= rng.uniform(0.1, 10.0, after.shape)
+        after[rng.random(after.shape) < 0.2] = np.nan
         if isinstance(frame, pd.Series):
             return pd.Series(values, frame.index)
         return pd.DataFrame(values, frame.index, frame.columns)
