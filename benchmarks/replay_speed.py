@@ -9,6 +9,7 @@ One process, one thread, all sides in turn, the minimum of the repeats of each:
         ... against vectorbt's from_order_func, which gives a native Portfolio, in three styles (see
         peer_vectorbt.py). Both sides are handed the same arrays (bars, daily facts, marks, claims,
         forbidden pairs) and the same zoned UTC index; neither reads anything from its Portfolio.
+        vectorbt's constructor turns a zoned index into Timestamps; both sides pay that.
     C   replay() from the frames of a Panel never seen before: checks, daily facts and arrays too
     D   C and its Portfolio
 
@@ -16,7 +17,8 @@ C and D are what a user pays; their ratios are not like for like, for the peer's
 is not timed. A and B also give the reason of each claim and the equity of each bar; the peer does
 not. Before anything is timed the fills of the two flexible styles must be ours one by one, and so
 must the count of each refusal and the equity of every bar; if not, nothing is timed. The documented
-style cannot give the same fills; how far it is from them is printed.
+style cannot give the same fills; how far it is from them is printed. First calls compile, and one
+process makes them in the order of the table, so that later ones find vectorbt's helpers compiled.
 
 Not measured: reading files, strategies, judges, sweeps, several threads, memory.
 """
@@ -42,6 +44,7 @@ import numpy as np
 import pandas as pd
 import peer_vectorbt as peer
 import vectorbt as vbt
+from speed_table import show
 
 from tests.proposals import random_proposal
 from tests.recorded import DATA, spot_panel
@@ -62,12 +65,7 @@ LOOSE = Limits(
     max_position=0.10, max_deployed=0.80, max_correlation=1.0, daily_drawdown=0.5,
     cooldown_bars=0, allow_short=True, max_stopouts_per_day=1e9, max_entries_per_day=1e9,
 )  # fmt: skip
-OURS = {  # row: what it is, and the wanted ratio
-    "A": ("loop, fills, native Portfolio", 4.0),
-    "B": ("loop, fills", 30.0),
-    "C": ("replay()", None),
-    "D": ("replay().portfolio()", None),
-}
+ROWS = ("A", "B", "C", "D")
 
 
 @dataclass(frozen=True)
@@ -186,26 +184,21 @@ def compare(ours: Replay, theirs: vbt.Portfolio, tally: Ints) -> dict[str, Any]:
             same &= np.abs(fills[:, k] - records[name]) <= SAME * np.abs(fills[:, k])
         differing = int((~same).sum())
     ahead = theirs.value().to_numpy() / ours.equity.to_numpy() - 1.0
+    off = float(np.abs(ahead).max())
+    refusals_differing = int((tally[1:] != ours.blocks.to_numpy()).sum())
     return {
         "fills": len(fills),
         "fills_peer": len(records),
         "differing": differing,
+        "refusals_differing": refusals_differing,
+        "equal": differing == 0 and refusals_differing == 0 and off <= SAME,
         "shared": len(set(map(tuple, mine.tolist())) & set(map(tuple, yours.tolist()))),
         "second": len(where) - len(np.unique(where, axis=0)),
-        "refusals_differing": int((tally[1:] != ours.blocks.to_numpy()).sum()),
         "equity": float(ours.equity.iloc[-1]),
         "equity_peer": float(theirs.value().iloc[-1]),
         "final_equity_off": float(ahead[-1]),
-        "worst_equity_off": float(np.abs(ahead).max()),
+        "worst_equity_off": off,
     }
-
-
-def agrees(equality: dict[str, Any]) -> bool:
-    return (
-        equality["differing"] == 0
-        and equality["refusals_differing"] == 0
-        and equality["worst_equity_off"] <= SAME
-    )
 
 
 # --- timing -------------------------------------------------------------------------------------
@@ -249,7 +242,6 @@ def against_peer(prepared: Prepared, repeats: int) -> dict[str, Any]:
     """Equality in each style and its first call, then the times, or none if they disagree."""
     ours, panel = prepared.replay(), prepared.panel
     styles = peer.styles(prepared.given)
-    begun = time.perf_counter()
     equalities: dict[str, dict[str, Any]] = {}
     for name, style in styles.items():
         begun = time.perf_counter()
@@ -257,7 +249,7 @@ def against_peer(prepared: Prepared, repeats: int) -> dict[str, Any]:
         first = time.perf_counter() - begun
         equalities[name] = compare(ours, theirs, tally) | {"first_call": first}
     result: dict[str, Any] = {"equality": equalities, "times": {}, "ratios": {}}
-    if not all(agrees(equalities[name]) for name, style in styles.items() if style.flexible):
+    if not all(equalities[name]["equal"] for name, style in styles.items() if style.flexible):
         return result
     native, records = ours.portfolio(), ours.records
     nothing, cash = native.log_records[:0], np.array([CAPITAL])
@@ -279,7 +271,7 @@ def against_peer(prepared: Prepared, repeats: int) -> dict[str, Any]:
     times = measure(sides, repeats)
     result["times"] = {name: vars(took) for name, took in times.items()}
     result["ratios"] = {
-        row: {style: times[style].cpu / times[row].cpu for style in styles} for row in OURS
+        row: {style: times[style].cpu / times[row].cpu for style in styles} for row in ROWS
     }
     return result
 
@@ -357,84 +349,6 @@ def report(panel: Panel, repeats: int) -> dict[str, Any]:
     out["imports"] = import_costs(repeats)
     out["load_average"] = os.getloadavg()
     return out
-
-
-def verdict(value: float, target: float, *, below: bool = False) -> str:
-    reached = value < target if below else value >= target
-    return "reached" if reached else "MISSED"
-
-
-def show(out: dict[str, Any]) -> None:
-    versions = ", ".join(f"{name} {number}" for name, number in out["versions"].items())
-    print(f"data      {out['data']}: {out['bars']:,} bars x {out['symbols']} symbols")
-    print(f"versions  {versions}")
-    print(f"minimum of {out['repeats']} repeats, {out['cpus']} CPUs, one thread each;", end=" ")
-    print("load average", " ".join(f"{x:.1f}" for x in out["load_average"]))
-    for name, result in out["workloads"].items():
-        if "equality" in result:
-            show_peer(name, result)
-    print("\nTHE LOOP (B)                          million asset-bars per CPU second   wanted")
-    for name, result in out["workloads"].items():
-        rate, floor = result["million_per_second"], result["floor"]
-        print(
-            f"  {name:<37}{result['fills']:>7,} fills {rate:>18.1f}"
-            f" {floor:>8.0f}  {verdict(rate, floor)}"
-        )
-    first = ", ".join(f"{seconds:.1f} s {name}" for name, seconds in out["first_call"].items())
-    print(f"\nFIRST CALL of the loop: {first}")
-    print("\nIMPORTS, whole processes, byte code cached: seconds of wall time")
-    for (name, cost), most in zip(out["imports"].items(), (0.3, 0.6), strict=True):
-        print(f"  {name:<20} {cost:>6.2f}   wanted < {most}: {verdict(cost, most, below=True)}")
-
-
-def show_peer(name: str, result: dict[str, Any]) -> None:
-    times, styles = result["times"], result["equality"]
-    print(f"\nAGAINST VECTORBT   {name}")
-    for style, equality in styles.items():
-        print(f"  {style:<11} {words_on(equality)}")
-    if not times:
-        print("  the two disagree: nothing is timed")
-        return
-    print("\n  from_order_func       ms: CPU    wall   first call, s   output")
-    for style, equality in styles.items():
-        took, output = times[style], "equal" if agrees(equality) else "NOT equal, same rules"
-        print(
-            f"     {style:<15}{1e3 * took['cpu']:>11.1f} {1e3 * took['wall']:>7.1f}"
-            f" {equality['first_call']:>15.1f}   {output}"
-        )
-    print(f"  ours{'':<31}ms: CPU    wall " + "".join(f"{f'to {s}':>22}" for s in styles))
-    for row, (label, target) in OURS.items():
-        took, cells = times[row], ""
-        for ratio in result["ratios"][row].values():
-            word = "" if target is None else f" {verdict(ratio, target)}"
-            cells += f"{ratio:>13.1f}x{word:<8}"
-        wanted = "" if target is None else f", wanted {target:.0f}"
-        print(
-            f"  {row}  {label + wanted:<38}{1e3 * took['cpu']:>5.1f} {1e3 * took['wall']:>7.1f} "
-            f"{cells.rstrip()}"
-        )
-    milliseconds = {k: 1e3 * took["cpu"] for k, took in times.items()}
-    share = times["constructor"]["cpu"] / times["A"]["cpu"]
-    print(
-        f"  of A vectorbt's own constructor takes {milliseconds['constructor']:.1f} ms ({share:.0%})"
-        f" of the {milliseconds['portfolio()']:.1f} ms of portfolio();"
-        f" of C daily facts {milliseconds['daily facts']:.1f}, claims {milliseconds['claims']:.1f}"
-    )
-
-
-def words_on(equality: dict[str, Any]) -> str:
-    """Whether it was the same work."""
-    counts = f"{equality['fills_peer']:,} fills, ours {equality['fills']:,}"
-    if agrees(equality):
-        return (
-            f"{counts}, all equal; refusals equal; equity off by {equality['worst_equity_off']:.0e}"
-        )
-    return (
-        f"{counts}, {equality['shared']:,} at the same bar, symbol and side (we fill twice in one"
-        f" bar {equality['second']:,} times);\n{'':<14}final equity {equality['equity_peer']:,.2f},"
-        f" ours {equality['equity']:,.2f} ({equality['final_equity_off']:+.1%}), on its way off by"
-        f" {equality['worst_equity_off']:.1%} at most"
-    )
 
 
 def main() -> None:
