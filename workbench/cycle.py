@@ -2,9 +2,9 @@
 
     data -> strategies -> judge -> risk -> execution -> journal
 
-`cycle` is what paper and live run, bar by bar. `step` is the middle of it over arrays, which the
-compiled replay runs over years; both call the same rules, so they agree to the last bit. Modes
-differ only by the objects in the Desk: nothing here asks which one it is.
+`cycle` is what paper and live run, bar by bar. Its middle, `trade` (in the bar broker) and
+`decide`, is what the compiled replay runs over years: the same functions, so the two agree to the
+last bit. Modes differ only by the objects in the Desk: nothing here asks which one it is.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from workbench.domain import (
     UsageError,
     Verdict,
 )
-from workbench.execution.fills import apply_fill, observe, trade
+from workbench.execution.fills import apply_fill, observe
 from workbench.judges.case import build_cases, case_hash
 from workbench.ports import Desk
 from workbench.risk.correlation import HISTORY_DAYS, DailyFacts, daily_facts, too_close
@@ -182,8 +182,14 @@ def close_of(snapshot: Snapshot, limits: Limits) -> Bar:
 
 
 @rule
-def mark(book: Floats, account: Floats, market: Floats, t: int) -> bool:
-    """Equity and deployed notional at close t. Is a held position's bar stale?"""
+def decide(
+    book: Floats, account: Floats, market: Floats, claims: Floats, too_close: Bools, order: Ints,
+    fates: Ints, t: int, day: int, row: int, bar: int, limits: Limits, costs: Costs,
+) -> None:  # fmt: skip
+    """The close of bar t: equity, the day, the breaker, then the claims in their order.
+
+    One function and not five: every call hands over arrays, and each costs two atomic counts.
+    """
     value = 0.0
     deployed = 0.0
     stale = False
@@ -196,33 +202,11 @@ def mark(book: Floats, account: Floats, market: Floats, t: int) -> bool:
                 stale = True
     account[a.EQUITY] = account[a.CASH] + value
     account[a.DEPLOYED] = deployed
-    return stale
-
-
-@rule
-def decide(
-    book: Floats, account: Floats, market: Floats, claims: Floats, too_close: Bools, order: Ints,
-    fates: Ints, t: int, day: int, row: int, bar: int, limits: Limits, costs: Costs,
-) -> None:  # fmt: skip
-    """The close of bar t: equity, the day, the breaker, then the claims in their order."""
-    stale = mark(book, account, market, t)
     new_day(account, day)
     breaker(account, stale, limits)
     answer_claims(
         book, account, market, claims, too_close, order, fates, t, row, bar, limits, costs
     )
-
-
-@rule
-def step(
-    book: Floats, account: Floats, market: Floats, claims: Floats, too_close: Bools, order: Ints,
-    fates: Ints, fills: Floats, n: int,
-    t: int, day: int, row: int, bar: int, limits: Limits, costs: Costs,
-) -> int:  # fmt: skip
-    """One bar: what the market did to our orders, then what we decide at its close."""
-    n = trade(book, account, market, fills, n, t, bar, limits, costs)
-    decide(book, account, market, claims, too_close, order, fates, t, day, row, bar, limits, costs)
-    return n
 
 
 def market_array(panel: Panel, facts: DailyFacts, first: int = 0) -> Floats:

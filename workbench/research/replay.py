@@ -18,8 +18,9 @@ from numba import njit
 
 from workbench import arrays as a
 from workbench.arrays import Bools, Floats, Ints, rules_fingerprint
-from workbench.cycle import market_array, step
+from workbench.cycle import decide, market_array
 from workbench.domain import Book, Costs, Limits, Panel, Proposal, Reason, UsageError
+from workbench.execution.fills import trade
 from workbench.risk.correlation import daily_facts, too_close
 
 Kernel = Callable[..., int]
@@ -38,9 +39,11 @@ def kernel(fingerprint: str) -> Kernel:
         _ = fingerprint  # a part of numba's cache key: a changed rule is a new kernel
         n = 0
         for t in range(market.shape[0]):
-            n = step(
-                book, account, market, claims, too_close, order, fates, fills, n,
-                t, days[t], days[t] - first_day, first_bar + t, limits, costs,
+            bar, day = first_bar + t, days[t]
+            n = trade(book, account, market, fills, n, t, bar, limits, costs)
+            decide(
+                book, account, market, claims, too_close, order, fates,
+                t, day, day - first_day, bar, limits, costs,
             )  # fmt: skip
             equity[t] = account[a.EQUITY]
         return n
