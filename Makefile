@@ -42,7 +42,7 @@ lint: $(SET_UP)  ## formatting, lint, types, import rules, clean notebooks
 	$(BIN)/ruff check .
 	$(BIN)/basedpyright
 	$(BIN)/lint-imports
-	$(BIN)/nbstripout --verify notebooks/*.ipynb
+	$(BIN)/nbstripout --keep-id --verify notebooks/*.ipynb
 
 bench: $(SET_UP)  ## the speed figures, as ratios against a named peer
 	@$(BIN)/python benchmarks/replay_speed.py
