@@ -150,6 +150,7 @@ def test_a_bad_file_is_refused_by_name_and_the_rest_goes_in(tmp_path: Path) -> N
     ("words", "code", "says"),
     [
         (["replay", "--nonsense"], 2, "No such option"),
+        (["journal", "nonsense"], 2, "No such command"),
         (["nonsense"], 2, "No such command"),
         (["data", "import", "nowhere"], 2, "nowhere is not a folder"),
         (["--config", "x.toml", "replay"], 2, "No such option"),
@@ -171,6 +172,14 @@ def test_a_mistake_gets_one_sentence_and_no_traceback(
     assert done.returncode == code, done.stderr
     assert says in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_demo_outside_the_project_says_so_before_any_work(tmp_path: Path) -> None:
+    """Nothing is made."""
+    done = workbench(tmp_path, "demo")
+    assert done.returncode == 2
+    assert "run this in the project's folder" in done.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_debug_shows_the_traceback_as_well(home: Path) -> None:

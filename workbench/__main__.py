@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from workbench.errors import UsageError, WorkbenchError
+
 if TYPE_CHECKING:
     from workbench.desk import Desk
     from workbench.research.history import History
@@ -49,6 +51,8 @@ def demo(as_json: Json = False, config: Config = None) -> None:
     from workbench.views.report import execute, publish
     from workbench.views.tables import figures
 
+    if not TOUR.is_file():
+        raise UsageError(f"{TOUR} is not here; run this in the project's folder")
     desk = _desk(config, "sample")
     with _progress() as progress:
         history = _history(desk, None, None, progress)
@@ -305,7 +309,6 @@ def main() -> None:
     """Run the command line and exit with its code."""
     debug = "--debug" in sys.argv
     arguments = [word for word in sys.argv[1:] if word != "--debug"]
-    from workbench.errors import WorkbenchError
 
     try:
         app(arguments, prog_name="workbench")
