@@ -124,6 +124,8 @@ def test_replay_of_2023_on_the_eight_spot_assets(imported: tuple[Path, dict]) ->
     assert said["figures"]["last bar"].startswith("2024-01-31 23:00")
     assert said["figures"]["trades"] > 0
     assert sum(v for k, v in said["fates"].items()) > 1_000
+    assert sorted(symbol for each in said["clusters"] for symbol in each) == said["symbols"]
+    assert len(said["clusters"]) < 8  # crypto moves together
 
 
 def test_a_bad_file_is_refused_by_name_and_the_rest_goes_in(tmp_path: Path) -> None:

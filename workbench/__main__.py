@@ -117,12 +117,14 @@ def replay(
     with _progress() as progress:
         history = _history(desk, start, end, progress)
     values, why = summary(history.replay), why_no_trade(history.signals)
+    tied = "; ".join(" ".join(each) for each in history.replay.clusters if len(each) > 1)
     result = {
         "source": history.world.panel.source,
         "symbols": list(history.replay.panel.symbols),
         "judge": sorted(set(history.judged["source"])),
         "figures": values.to_dict(),
         "blocks": history.replay.blocks.to_dict(),
+        "clusters": history.replay.clusters,
         "fates": {" ".join(k): int(v) for k, v in zip(why.index, why["total"], strict=True)},
         "limits": desk.limits._asdict(),
         "costs": desk.costs._asdict(),
@@ -133,6 +135,7 @@ def replay(
         f"{history.world.panel.source}; judged by {', '.join(result['judge']) or 'nobody'}",
         *(f"  {name:<15} {value}" for name, value in figures(values).items()),
         "", "What became of every signal:", _frame(why),
+        "", f"correlated above {desk.limits.max_correlation:g} at the end: {tied or 'none'}",
         "", f"kept as row {row.seq} of {desk.journal_path}",
     ])  # fmt: skip
 

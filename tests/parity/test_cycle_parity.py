@@ -153,6 +153,8 @@ def test_page_and_replay_agree_to_the_last_bit(
 
 
 def _all_rules_fired(name: str, compiled: Replay) -> None:
+    if name == "default":
+        assert compiled.blocks["NO_SHORT"] > 0
     if name != "loose":
         return
     silent = [

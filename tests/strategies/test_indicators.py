@@ -11,7 +11,7 @@ import pytest
 import talib
 
 from tests.strategies import random_panel
-from workbench.strategies.indicators import adx, atr, bollinger, ema, rsi, sma
+from workbench.strategies.indicators import adx, atr, bollinger, ema, rsi
 
 # StockCharts ChartSchool's RSI(14) spreadsheet: its closes and its published answers (2 decimals).
 RSI_CLOSES = [
@@ -79,7 +79,6 @@ OHLC = pd.DataFrame({"high": HIGH, "low": LOW, "close": CLOSE})
 Indicator = Callable[[Any, Any, Any], Any]
 EVERY: dict[str, Indicator] = {
     "ema": lambda h, lo, c: ema(c, 12),
-    "sma": lambda h, lo, c: sma(c, 12),
     "rsi": lambda h, lo, c: rsi(c, 14),
     "atr": lambda h, lo, c: atr(h, lo, c, 14),
     "adx": lambda h, lo, c: adx(h, lo, c).adx,
@@ -118,10 +117,6 @@ def test_bollinger_bands_have_the_known_answers_of_population_deviation(name: st
     values = getattr(bollinger(OHLC["close"], 20, 2.0), name)
     for bar, answer in BAND_ANSWERS[name].items():
         assert values[bar] == pytest.approx(answer, abs=1e-5)
-
-
-def test_sma_is_the_mean_of_the_last_n() -> None:
-    np.testing.assert_allclose(sma(np.array([1.0, 2.0, 6.0, 3.0]), 3)[2:], [3.0, 11 / 3])
 
 
 def test_atr_is_wilders_mean_of_true_ranges() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, cast
 
@@ -21,7 +21,7 @@ from workbench.arrays import Bools, Floats, Ints, rules_fingerprint
 from workbench.cycle import decide, market_array
 from workbench.domain import Book, Costs, Limits, Panel, Proposal, Reason, UsageError
 from workbench.execution.fills import trade
-from workbench.risk.correlation import daily_facts, too_close
+from workbench.risk.correlation import clusters, daily_facts, too_close
 
 Kernel = Callable[..., int]
 
@@ -57,7 +57,8 @@ class Replay:
 
     `records` (fills, 7) are the fills as the loop wrote them, see `arrays`; `equity` is the value
     at each bar's close, by open time; `blocks` counts each Reason by name; `fates` (bars x symbols)
-    holds the Reason of each claim, -1 for none; `book` is what is held at the end.
+    holds the Reason of each claim, -1 for none; `book` is what is held at the end, `clusters` the
+    connected components of |rho| > limit at the last close.
     """
 
     panel: Panel
@@ -67,6 +68,7 @@ class Replay:
     fates: pd.DataFrame
     book: Book
     capital: float
+    clusters: Sequence[Sequence[str]] = ()
 
     @cached_property
     def fills(self) -> pd.DataFrame:
@@ -79,9 +81,9 @@ class Replay:
         records[:, a.F_BAR] -= first
         if (records[:, a.F_BAR] < 0).any():
             raise UsageError(f"there are fills before {panel.index[0]}; they cannot be cut away")
-        return Replay(
-            panel, records, self.equity.iloc[first:], self.blocks, self.fates.iloc[first:],
-            self.book, self.capital,
+        return replace(
+            self, panel=panel, records=records, equity=self.equity.iloc[first:],
+            fates=self.fates.iloc[first:],
         )  # fmt: skip
 
     def portfolio(self) -> Any:
@@ -128,6 +130,9 @@ def replay(
         fates=pd.DataFrame(fates, index=panel.index, columns=panel.close.columns),
         book=book,
         capital=capital,
+        clusters=clusters(
+            facts.rho[panel.days[-1] - facts.first_day], panel.symbols, limits.max_correlation
+        ),
     )
 
 

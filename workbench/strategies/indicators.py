@@ -41,11 +41,6 @@ def ema(close: Bars, n: int) -> Bars:
     return _by_column(lambda c: talib.EMA(c, n), close)
 
 
-def sma(close: Bars, n: int) -> Bars:
-    """Mean of the last n."""
-    return _by_column(lambda c: talib.SMA(c, n), close)
-
-
 def rsi(close: Bars, n: int = 14) -> Bars:
     """Wilder's RSI, 0-100. NaN while the last n + 1 closes are flat: no move is not oversold."""
 
