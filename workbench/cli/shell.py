@@ -1,0 +1,87 @@
+"""What every command shares: options, the desk it works on, progress, and how it answers."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from workbench.desk import Desk
+    from workbench.research.history import History
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+Config = Annotated[Path | None, typer.Option("--config", help="Another desk.toml.")]
+JournalFile = Annotated[Path | None, typer.Option("--journal", help="Another journal file.")]
+Progress = Callable[[int, int, str], None]
+
+
+def desk_of(config: Path | None, venue: str | None, judge: str | None = None) -> Desk:
+    from dataclasses import replace
+
+    from workbench.desk import load_judge
+
+    desk = load_desk(config)
+    if judge is not None:
+        desk = replace(desk, judge=load_judge(judge))
+    if venue is not None:
+        desk = replace(desk, source=replace(desk.source, venue=venue))
+    return desk
+
+
+def history_of(desk: Desk, start: str | None, end: str | None, progress: Progress) -> History:
+
+    return run_history(desk, desk.world(start, end, progress), progress)
+
+
+@contextmanager
+def progress_bars() -> Iterator[Progress]:
+    """A bar a label on a terminal; silence where nobody watches. Always on standard error."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    columns = (TextColumn("{task.description:<28}"), BarColumn(), MofNCompleteColumn())
+    console = Console(stderr=True)
+    with Bars(
+        *columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal
+    ) as bars:
+        task, named = bars.add_task(""), [""]
+
+        def tell(done: int, total: int, label: str) -> None:
+            nonlocal task
+            if label != named[0] and done <= 1:
+                task, named[0] = bars.add_task(label), label
+            bars.update(task, completed=done, total=total, description=label[-28:])
+
+        bars.update(task, visible=False)
+        yield tell
+
+
+def say(as_json: bool, result: Mapping[str, Any], lines: list[str]) -> None:
+    print(json.dumps(_plain(result), default=str) if as_json else "\n".join(lines))
+
+
+def _plain(value: Any) -> Any:
+    """JSON has no NaN: what is not a number becomes null."""
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    if hasattr(value, "item"):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def frame(frame: Any) -> str:
+    return "\n".join("  " + line for line in frame.to_string().splitlines())
+
+
+def short(body: Mapping[str, Any]) -> str:
+    text = json.dumps(body)
+    return text if len(text) <= 90 else text[:87] + "..."
