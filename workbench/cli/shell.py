@@ -24,7 +24,7 @@ Progress = Callable[[int, int, str], None]
 def desk_of(config: Path | None, venue: str | None, judge: str | None = None) -> Desk:
     from dataclasses import replace
 
-    from workbench.desk import load_judge
+    from workbench.desk import load_desk, load_judge
 
     desk = load_desk(config)
     if judge is not None:
@@ -35,6 +35,8 @@ def desk_of(config: Path | None, venue: str | None, judge: str | None = None) ->
 
 
 def history_of(desk: Desk, start: str | None, end: str | None, progress: Progress) -> History:
+
+    from workbench.research.history import run_history
 
     return run_history(desk, desk.world(start, end, progress), progress)
 

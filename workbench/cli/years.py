@@ -75,6 +75,7 @@ def _walked(desk: Desk, history: History, progress: Progress) -> tuple[bool, int
 
     from workbench.desk import JournalLog
     from workbench.journal import Journal
+    from workbench.research.history import run_history
     from workbench.research.walk import agrees, walk
 
     world = replace(history.world, start=len(history.world.panel) - DEMO_DAYS * 24)
