@@ -12,7 +12,7 @@ import sys
 
 import typer
 
-from workbench.cli import lake, record, years
+from workbench.cli import lake, paper, record, years
 from workbench.cli.shell import Config, Json, desk_of, say
 from workbench.errors import WorkbenchError
 
@@ -22,6 +22,12 @@ app = typer.Typer(
 )  # fmt: skip
 app.command()(years.demo)
 app.command()(years.replay)
+app.command()(paper.paper)
+app.command()(paper.status)
+app.command()(paper.pause)
+app.command()(paper.resume)
+app.command()(paper.halt)
+app.command()(paper.rearm)
 app.add_typer(lake.app, name="data")
 app.add_typer(record.app, name="journal")
 

@@ -64,6 +64,8 @@ def cycle(book: Book, snapshot: Snapshot, desk: Desk) -> Book:
             verdicts=tuple(verdicts),
             ruling=ruling,
             source=snapshot.panel.source,
+            cases={case_hash(case): case for case in cases},
+            marks=dict(zip(book.symbols, bar.market[0, :, a.MARK].tolist(), strict=True)),
         )
     )
     return ruling.book

@@ -36,7 +36,6 @@ from workbench.domain import (
     parse_timeframe,
 )
 from workbench.execution.bar_broker import BarBroker
-from workbench.journal import Journal, cycle_row
 from workbench.judges.rubric import rubric
 from workbench.ports import Broker, Judge, Log, Progress
 from workbench.risk.correlation import HISTORY_DAYS
@@ -46,16 +45,6 @@ from workbench.strategies.vote import Strategy
 
 CONFIG = "desk.toml"
 AUTO = "auto"
-
-
-@dataclass(frozen=True)
-class JournalLog:
-    """Keeps each bar's record in a journal."""
-
-    journal: Journal
-
-    def append(self, cycle: Cycle, /) -> None:
-        self.journal.append("cycle", cycle_row(cycle), cycle.as_of)
 
 
 @dataclass(frozen=True)

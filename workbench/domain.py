@@ -275,7 +275,11 @@ class Ruling:
 
 @dataclass(frozen=True, eq=False)
 class Cycle:
-    """The record of one bar; a report needs nothing else."""
+    """The record of one bar; a report needs nothing else.
+
+    `cases` by their hash, which each verdict names; `marks` is the price at which each symbol is
+    valued at this close.
+    """
 
     as_of: pd.Timestamp
     fills: tuple[Fill, ...]
@@ -283,3 +287,5 @@ class Cycle:
     verdicts: tuple[Verdict, ...]
     ruling: Ruling
     source: str = ""
+    cases: Mapping[str, Case] = field(default_factory=dict[str, Case])
+    marks: Mapping[str, float] = field(default_factory=dict[str, float])

@@ -35,7 +35,9 @@ from workbench.journal_json import refuse_secrets, to_json, to_plain, utc_text
 if TYPE_CHECKING:
     from workbench.domain import Book, Cycle
 
-__all__ = ["Entry", "Head", "Journal", "JournalBroken", "book_from", "cycle_row", "to_json"]
+__all__ = [
+    "Entry", "Head", "Journal", "JournalBroken", "JournalLog", "book_from", "cycle_row", "to_json",
+]  # fmt: skip
 
 _CHUNK = 1000  # rows held in memory at a time, however long the journal
 
@@ -201,13 +203,23 @@ class Journal:
 # --- one bar -----------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class JournalLog:
+    """Keeps each bar's record in a journal, stamped with the bar's close."""
+
+    journal: Journal
+
+    def append(self, cycle: Cycle, /) -> None:
+        self.journal.append("cycle", cycle_row(cycle), cycle.as_of)
+
+
 def cycle_row(cycle: Cycle) -> dict[str, Any]:
     """The body of one bar's record; `book_from` gives its book back to the same bits."""
     ruling = cycle.ruling
     record = {
         "as_of": cycle.as_of, "source": cycle.source, "signals": cycle.signals,
         "verdicts": cycle.verdicts, "reasons": ruling.reasons, "orders": ruling.orders,
-        "fills": cycle.fills, "book": ruling.book,
+        "fills": cycle.fills, "book": ruling.book, "cases": cycle.cases, "marks": cycle.marks,
     }  # fmt: skip
     return to_plain(record)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import math
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +21,14 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instea
 Config = Annotated[Path | None, typer.Option("--config", help="Another desk.toml.")]
 JournalFile = Annotated[Path | None, typer.Option("--journal", help="Another journal file.")]
 Progress = Callable[[int, int, str], None]
+
+
+def whoami() -> str:
+    """The name of whoever gives the command."""
+    try:
+        return getpass.getuser()
+    except OSError:  # a user without an entry, as in some containers
+        return f"user {os.getuid()}"
 
 
 def desk_of(config: Path | None, venue: str | None, judge: str | None = None) -> Desk:

@@ -73,8 +73,7 @@ def _walked(desk: Desk, history: History, progress: Progress) -> tuple[bool, int
     """The last month once more through the page, journalled; does it agree with the replay?"""
     from dataclasses import replace
 
-    from workbench.desk import JournalLog
-    from workbench.journal import Journal
+    from workbench.journal import Journal, JournalLog
     from workbench.research.history import run_history
     from workbench.research.walk import agrees, walk
 

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.cycle import answers, kept
-from workbench.domain import Case, Panel, Proposal, Reason, Signal, Verdict, Votes
+from workbench.domain import Case, Decision, Panel, Proposal, Reason, Signal, Verdict, Votes
 from workbench.judges.case import build_cases
 from workbench.ports import Progress
 from workbench.research.replay import Replay
@@ -27,18 +27,22 @@ if TYPE_CHECKING:
     from workbench.desk import Desk
 
 
+TAKEN = (Reason.ACCEPTED.name, Reason.CLAMPED.name)
+
+
 @dataclass(frozen=True, eq=False)
 class History:
     """A run: what was voted, judged, ruled and filled.
 
-    `votes` are raw; `judged` holds a row a case with its verdict; `signals` a row a vote with its
-    fate; `replay` starts at the world's first tradable bar.
+    `votes` are raw; `judged` holds a row a case with its verdict and `cases` those cases, in the
+    same order; `signals` a row a vote with its fate; `replay` starts at the first tradable bar.
     """
 
     world: World
     votes: Mapping[str, Votes]
     proposal: Proposal
     judged: pd.DataFrame
+    cases: tuple[Case, ...]
     signals: pd.DataFrame
     replay: Replay
 
@@ -56,7 +60,7 @@ def run_history(desk: Desk, world: World, progress: Progress | None = None) -> H
     side, confidence = combine_votes(desk.strategies, counted, panel)
     side.iloc[: world.start] = 0.0
     signals = _signals(desk, raw, counted, world)
-    judged, multiplier = _judge(desk, world, side, signals, progress)
+    judged, cases, multiplier = _judge(desk, world, side, signals, progress)
     leave = _exits(counted, panel)
     proposal = Proposal(
         side=side,
@@ -66,7 +70,7 @@ def run_history(desk: Desk, world: World, progress: Progress | None = None) -> H
     )
     result = replay_proposal(panel, proposal, desk.limits, desk.costs, desk.capital)
     signals = _with_fates(desk.strategies, signals, counted, judged, result.fates)
-    return History(world, raw, proposal, judged, signals, result.since(world.start))
+    return History(world, raw, proposal, judged, cases, signals, result.since(world.start))
 
 
 def _exits(votes: Mapping[str, Votes], panel: Panel) -> pd.DataFrame:
@@ -105,10 +109,11 @@ def _signals(
 
 def _judge(
     desk: Desk, world: World, side: pd.DataFrame, signals: pd.DataFrame, progress: Progress | None
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Ask the judge at every bar with a wanted entry; verdict rows and the multiplier frame."""
+) -> tuple[pd.DataFrame, tuple[Case, ...], pd.DataFrame]:
+    """Ask the judge at every bar with a wanted entry; verdict rows, cases, the multiplier frame."""
     multiplier = np.zeros(side.shape)
     rows: list[tuple[Any, ...]] = []
+    shown: list[Case] = []
     bars = np.flatnonzero(side.to_numpy().any(axis=1))
     votes = _by_bar(signals)
     column = {symbol: j for j, symbol in enumerate(world.panel.symbols)}
@@ -118,11 +123,11 @@ def _judge(
         for case, verdict in answers(cases, desk.judge(cases), desk.reduce):
             multiplier[t, column[case.symbol]] = kept(verdict, desk.reduce)
             rows.append(_row(t, case, verdict))
+            shown.append(case)
         if progress is not None:
             progress(k + 1, len(bars), "judging")
-    return pd.DataFrame(rows, columns=list(JUDGED)), pd.DataFrame(
-        multiplier, side.index, side.columns
-    )
+    judged = pd.DataFrame(rows, columns=list(JUDGED))
+    return judged, tuple(shown), pd.DataFrame(multiplier, side.index, side.columns)
 
 
 def _by_bar(signals: pd.DataFrame) -> dict[int, list[Signal]]:
@@ -168,20 +173,30 @@ def _with_fates(
     )["decision"].fillna("")  # fmt: skip
     fate = fates.to_numpy()[t, j]
     names = np.array([reason.name for reason in Reason] + [""])  # -1: no claim was made
-    took = np.isin(fate, [Reason.ACCEPTED, Reason.CLAMPED])
-    ends = [
-        (signals["muted"].to_numpy() != "", "vote", "OUT_OF_REGIME"),
-        (conflict, "vote", "CONFLICT"),
-        (~counts[voter, t, j], "vote", "TEXT_ALONE"),
-        (verdict.isin(["", "SKIP"]).to_numpy(), "judge", "SKIP"),
-        (took, "traded", names[fate]),
-    ]
-    holds = [end[0] for end in ends]
-    return signals.assign(
-        verdict=verdict.to_numpy(),
-        stage=np.select(holds, [end[1] for end in ends], "risk"),
-        rule=np.select(holds, [end[2] for end in ends], names[fate]),
+    met = zip(
+        signals["muted"], conflict, counts[voter, t, j], verdict, names[fate].tolist(), strict=True
     )
+    ends = [ending(*each) for each in met]
+    return signals.assign(
+        verdict=verdict.to_numpy(), stage=[end[0] for end in ends], rule=[end[1] for end in ends]
+    )
+
+
+def ending(muted: str, conflict: bool, counts: bool, verdict: str, reason: str) -> tuple[str, str]:
+    """The stage at which a vote ended and the rule it met there.
+
+    `conflict`: counted votes of its bar and symbol disagree; `counts`: see `vote.counting`;
+    `verdict` and `reason` by name, "" for none.
+    """
+    if muted:
+        return "vote", "OUT_OF_REGIME"
+    if conflict:
+        return "vote", "CONFLICT"
+    if not counts:
+        return "vote", "TEXT_ALONE"
+    if verdict in {"", Decision.SKIP}:
+        return "judge", "SKIP"
+    return ("traded" if reason in TAKEN else "risk"), reason
 
 
 def why_no_trade(signals: pd.DataFrame) -> pd.DataFrame:

@@ -74,15 +74,21 @@ class Strategy:
         if not (sides.to_numpy().any() or exits.any()):
             return []
         allowed = _last(self.allowed(window.tail(1), sides))
-        cells = zip(
-            sides.columns, _last(sides), _last(votes.confidence), allowed, exits, strict=True
-        )
+        return self.told(window.symbols, _last(sides), _last(votes.confidence), allowed, exits)
+
+    def told(
+        self, symbols: Sequence[str], sides: Floats, confidences: Floats, allowed: Bools,
+        exits: Bools,
+    ) -> list[Signal]:  # fmt: skip
+        """One row of votes as signals; all arguments have one cell a symbol."""
         return [
             Signal(
                 self.name, self.category, symbol, int(side), float(confidence),
                 muted="" if may else "regime", from_text=self.from_text, exit=bool(leave),
             )
-            for symbol, side, confidence, may, leave in cells
+            for symbol, side, confidence, may, leave in zip(
+                symbols, sides, confidences, allowed, exits, strict=True
+            )
             if side or leave
         ]  # fmt: skip
 

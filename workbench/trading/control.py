@@ -1,0 +1,156 @@
+"""What people order of a running desk: pause, resume, halt, re-arm; and what it makes of a book.
+
+Orders are rows in the journal, so who ordered what and why stays on record, and the state is a fold
+over them: it survives every restart. A halt also leaves a file beside the journal, which stops the
+desk even if the journal cannot be written, or if somebody only has a shell: `touch` will do. Only a
+named re-arm takes a halt away. Nothing here waits for a judge or a strategy.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+
+from workbench import arrays as a
+from workbench.domain import Book
+from workbench.errors import UsageError
+from workbench.journal import Entry, Journal
+from workbench.journal_json import to_json
+from workbench.trading.lease import replace_whole
+
+KIND = "command"
+KILL_WORD = "HALT"
+
+
+class State(StrEnum):
+    """RUNNING trades; PAUSED opens nothing new; HALTED opens nothing until a named re-arm."""
+
+    RUNNING = "RUNNING"
+    PAUSED = "PAUSED"
+    HALTED = "HALTED"
+
+
+@dataclass(frozen=True)
+class Control:
+    """The state that was ordered last: since when, by whom, and why.
+
+    `flatten`: close what is held at the next open. `seq` is the last order read. `by_file`: a HALT
+    file stands there that no row in the journal speaks of.
+    """
+
+    state: State = State.RUNNING
+    at: str = ""
+    by: str = ""
+    why: str = ""
+    flatten: bool = False
+    seq: int = 0
+    by_file: bool = False
+
+    def __str__(self) -> str:
+        if self.state is State.RUNNING:
+            return "RUNNING"
+        said = f": {self.why}" if self.why else ""
+        back = (
+            "re-arm with `workbench rearm --by NAME`"
+            if self.state is State.HALTED
+            else "go on with `workbench resume`"
+        )
+        return f"{self.state} since {self.at} by {self.by}{said}; {back}"
+
+
+def halt_file(journal: Path) -> Path:
+    """The file that halts the desk of this journal, whatever is in it."""
+    return journal.with_name(journal.name + ".HALT")
+
+
+def read_control(journal: Journal, known: Control | None = None) -> Control:
+    """The state by the journal's orders after those in `known`, and by the HALT file."""
+    known = known or Control()
+    control = fold(replace(known, by_file=False), journal.rows(KIND, after=known.seq))
+    return by_file(control, halt_file(journal.path))
+
+
+def fold(control: Control, orders: Iterable[Entry]) -> Control:
+    """The state after these orders. While HALTED only a re-arm counts; an order that is not known
+    halts, because somebody wanted something."""
+    for order in orders:
+        do, said = order.body.get("do"), order.body
+        told = {"at": order.at, "by": str(said.get("by", "")), "why": str(said.get("why", ""))}
+        control = replace(control, seq=order.seq)
+        if do == "rearm":
+            control = replace(control, state=State.RUNNING, flatten=False, **told)
+        elif control.state is State.HALTED and do != "halt":
+            continue
+        elif do == "resume":
+            control = replace(control, state=State.RUNNING, **told)
+        elif do == "pause":
+            control = replace(control, state=State.PAUSED, **told)
+        else:
+            flatten = control.flatten or said.get("flatten") is True
+            control = replace(control, state=State.HALTED, flatten=flatten, **told)
+    return control
+
+
+def by_file(control: Control, file: Path) -> Control:
+    """HALTED as well if the file is there: by what is written in it, or by itself."""
+    if control.state is State.HALTED or not file.exists():
+        return control
+    try:
+        said = json.loads(file.read_text(encoding="utf-8"))
+        told = {name: str(said[name]) for name in ("at", "by", "why")}
+        flatten = said["flatten"] is True
+    except (OSError, ValueError, TypeError, KeyError):
+        told, flatten = {"at": "an unknown time", "by": f"the file {file}", "why": ""}, False
+    return replace(control, state=State.HALTED, flatten=flatten, by_file=True, **told)
+
+
+def halt(journal: Path, by: str, why: str, flatten: bool, at: datetime) -> None:
+    """Halt: the file first, for it needs no database, then the order in the journal."""
+    body = {"do": "halt", "by": by, "why": why, "flatten": flatten}
+    journal.parent.mkdir(parents=True, exist_ok=True)
+    replace_whole(halt_file(journal), to_json(body | {"at": at.isoformat()}), sync=True)
+    with Journal.open(journal) as opened:
+        opened.append(KIND, body, at)
+
+
+def order(journal: Path, do: str, by: str, why: str, at: datetime) -> Control:
+    """Write `pause`, `resume` or `rearm`; the state after it.
+
+    Raises UsageError if there is no such journal, if nothing is to be resumed or re-armed, or for
+    anything but a re-arm of a HALTED desk.
+    """
+    with Journal.open(journal, readonly=True) as opened:
+        control = read_control(opened)
+    if do == "rearm":
+        if control.state is not State.HALTED:
+            raise UsageError(f"the desk is {control.state}, not HALTED; there is nothing to re-arm")
+        if not by.strip():
+            raise UsageError("a re-arm needs a name: `workbench rearm --by NAME`")
+    elif control.state is State.HALTED:
+        raise UsageError(f"the desk is {control}")
+    elif do == "resume" and control.state is State.RUNNING:
+        raise UsageError("the desk is RUNNING; there is nothing to resume")
+    with Journal.open(journal) as opened:
+        opened.append(KIND, {"do": do, "by": by, "why": why}, at)
+        if do == "rearm":
+            halt_file(journal).unlink(
+                missing_ok=True
+            )  # after the row: a crash between stays halted
+        return read_control(opened)
+
+
+def obey(book: Book, control: Control) -> Book:
+    """The book as the desk may go on with it: unless RUNNING, no entry is pending and none will be
+    accepted; to flatten, an exit is asked for everything held. Stops and targets go on."""
+    book = book.copy()
+    book.account[a.HALTED] = float(control.state is not State.RUNNING)
+    if control.state is not State.RUNNING:
+        book.positions[:, a.PENDING] = 0.0
+        if control.flatten:
+            held = book.positions[:, a.SIDE] != 0.0
+            book.positions[held, a.EXIT_ASKED] = 1.0
+    return book

@@ -1,0 +1,229 @@
+"""A desk that runs: bar by bar through `cycle` into the journal, under control, restartable.
+
+The journal is the only state. A run begins with a `run` row that says what it is; each bar is one
+`cycle` row with the book in it. A process that starts finds the last of them and goes on after it,
+so a killed run and an undisturbed one end with the same rows. Commands are read between bars, and
+while waiting for one. Rows of a replay carry the bars' clock; nothing here reads the machine's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workbench.cycle import cycle
+from workbench.domain import Book, DataError, UsageError
+from workbench.journal import Entry, Journal, JournalLog, book_from
+from workbench.journal_json import to_plain
+from workbench.ports import Progress
+from workbench.strategies.ballot import Ballot
+from workbench.trading.control import KIND, Control, obey, read_control
+from workbench.trading.lease import Heartbeat, beat, lease
+
+if TYPE_CHECKING:
+    from workbench.data.snapshot import World
+    from workbench.desk import Desk
+
+CONTROL_S = 0.2  # how often the orders are looked up
+BEAT_S = 0.5
+
+
+@dataclass(frozen=True)
+class Clock:
+    """The machine's time: `now` in UTC, `ticks` in seconds that never run backwards."""
+
+    now: Callable[[], datetime]
+    ticks: Callable[[], float]
+    sleep: Callable[[float], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What one process did of a run. `finished`: the run has no bar left."""
+
+    mode: str
+    done: int
+    total: int
+    bars: int
+    bars_per_s: float
+    finished: bool
+    control: Control
+    book: Book
+
+
+def heartbeat_file(journal: Path) -> Path:
+    """Where the desk of this journal says that it lives."""
+    return journal.with_name(journal.name + ".heartbeat")
+
+
+def run_row(desk: Desk, world: World) -> dict[str, Any]:
+    """What makes a run this run and no other; `desk.source` must be resolved."""
+    panel = world.panel
+    return to_plain(
+        {
+            "mode": "SYNTHETIC" if panel.synthetic else "REPLAY",
+            "source": panel.source,
+            "venue": desk.source.venue,
+            "symbols": list(panel.symbols),
+            "timeframe_s": panel.timeframe.total_seconds(),
+            "first_open": panel.index[world.start],
+            "last_open": panel.index[-1],
+            "capital": float(desk.capital),
+            "strategies": [
+                {"name": s.name, "category": s.category, "parameters": dict(s.parameters)}
+                for s in desk.strategies
+            ],
+            "judge": getattr(desk.judge, "__name__", type(desk.judge).__name__),
+            "reduce": desk.reduce,
+            "limits": desk.limits._asdict(),
+            "costs": desk.costs._asdict(),
+        }
+    )
+
+
+def paper(
+    desk: Desk,
+    world: World,
+    journal: Journal,
+    *,
+    clock: Clock,
+    holder: str,
+    bars_per_s: float = 0.0,
+    another: bool = False,
+    stopped: Callable[[], bool] = lambda: False,
+    progress: Progress | None = None,
+) -> Outcome:
+    """Run `desk` over `world` into `journal`, from where the journal's last run stands.
+
+    `bars_per_s` 0 means as fast as it goes; `another` begins a new run; `stopped` is asked after
+    every bar. Raises Held if somebody runs this journal already, UsageError if its last run is
+    another one.
+    """
+    with lease(journal.path.with_name(journal.path.name + ".lease"), holder):
+        row = run_row(desk, world)
+        book, first = begin(journal, row, desk, world, another)
+        voted = [Ballot.of(strategy, world.panel) for strategy in desk.strategies]
+        running = replace(desk, strategies=voted, journal=JournalLog(journal))
+        pulse = _Pulse(
+            journal, clock, holder, row["mode"], first - world.start, len(world.panel) - world.start
+        )
+        began, t = clock.ticks(), first
+        with pulse.to_the_end():
+            for t in range(first, len(world.panel)):
+                due = began + (t - first) / bars_per_s if bars_per_s > 0.0 else began
+                control = pulse.wait(due)
+                if stopped():
+                    break
+                book = cycle(obey(book, control), world.snapshot(t, desk.bars), running)
+                pulse.bar(str(world.panel.close_times[t]), t + 1 - world.start)
+                if progress is not None:
+                    progress(t + 1 - world.start, pulse.total, f"paper, {row['mode']}")
+            else:
+                t = len(world.panel)
+        took = max(clock.ticks() - began, 1e-9)
+        return Outcome(
+            row["mode"], t - world.start, pulse.total, t - first, (t - first) / took,
+            t == len(world.panel), pulse.control, book,
+        )  # fmt: skip
+
+
+def begin(
+    journal: Journal, row: Mapping[str, Any], desk: Desk, world: World, another: bool
+) -> tuple[Book, int]:
+    """The book and the first bar still to be done; a new run is written down first."""
+    last = last_run(journal)
+    if last is None or another:
+        journal.append("run", row, world.panel.index[world.start].to_pydatetime())
+        return desk.book(world), world.start
+    if last.body != row:
+        raise UsageError(
+            f"{journal.path} holds another run: {_difference(last.body, row)}; name a"
+            " new one with --journal, or begin another run in this one with --another"
+        )
+    done = [entry for entry in journal.tail(1, "cycle") if entry.seq > last.seq]
+    if not done:
+        return desk.book(world), world.start
+    as_of = done[0].body.get("as_of", "")
+    at = world.panel.close_times.get_indexer([as_of])  # type: ignore[list-item]
+    if at[0] < world.start:
+        raise DataError(f"{journal.path} stands at {as_of}, which is no bar of this run's data")
+    return book_from(done[0].body), int(at[0]) + 1
+
+
+def last_run(journal: Journal) -> Entry | None:
+    """The row that began the journal's last run."""
+    found = journal.tail(1, "run")
+    return found[0] if found else None
+
+
+def _difference(held: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
+    names = [name for name in wanted if held.get(name) != wanted[name]]
+    return ", ".join(f"{name} is {held.get(name)!r}, not {wanted[name]!r}" for name in names[:2])
+
+
+class _Pulse:
+    """Between bars: beats, and looks for orders. Owns no state that the journal does not have."""
+
+    def __init__(
+        self, journal: Journal, clock: Clock, holder: str, mode: str, done: int, total: int
+    ) -> None:
+        self.journal, self.clock, self.total = journal, clock, total
+        self.control = read_control(journal)
+        self._looked = self._beaten = -math.inf
+        self._began, self._from = clock.ticks(), done
+        self._beat = Heartbeat(clock.now(), holder, mode, self.control.state, "", done, total)
+
+    def wait(self, due: float) -> Control:
+        """Until the bar is due; the orders as they stand then."""
+        self._look()
+        while (left := due - self.clock.ticks()) > 0.0:
+            self.clock.sleep(min(left, CONTROL_S / 2))
+            self._look()
+        return self.control
+
+    def bar(self, closed: str, done: int) -> None:
+        """A bar is done."""
+        took = max(self.clock.ticks() - self._began, 1e-9)
+        speed = (done - self._from) / took
+        self._beat = replace(self._beat, bar=closed, done=done, bars_per_s=round(speed, 1))
+
+    def _look(self) -> None:
+        now = self.clock.ticks()
+        if now - self._looked >= CONTROL_S:
+            self._looked, before = now, self.control
+            self.control = read_control(self.journal, before)
+            if self.control.by_file and before.by_file:  # whoever halts writes the file first
+                self._put_on_record()
+            if self.control.state is not before.state:
+                self._beaten = -math.inf
+        if now - self._beaten >= BEAT_S:
+            self._beaten = now
+            self._tell()
+
+    def _tell(self, ended: str = "") -> None:
+        self._beat = replace(self._beat, at=self.clock.now(), state=self.control.state, ended=ended)
+        beat(heartbeat_file(self.journal.path), self._beat)
+
+    def _put_on_record(self) -> None:
+        """A HALT file that no row speaks of becomes an order like any other."""
+        body = {
+            "do": "halt", "by": self.control.by, "why": self.control.why,
+            "flatten": self.control.flatten,
+        }  # fmt: skip
+        self.journal.append(KIND, body, self.clock.now())
+        self.control = read_control(self.journal, self.control)
+
+    @contextlib.contextmanager
+    def to_the_end(self) -> Any:
+        """Whatever happens inside, the last heartbeat says how it ended."""
+        try:
+            yield
+        except BaseException as fault:
+            self._tell(f"failed: {fault or type(fault).__name__}")
+            raise
+        self._tell("finished" if self._beat.done == self.total else "stopped")
