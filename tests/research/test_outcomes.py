@@ -37,7 +37,7 @@ def single(panel: Panel, t: int, symbol: str, side: int) -> Proposal:
     """A proposal that wants one entry, with full confidence, and nothing else."""
     want = pd.DataFrame(0.0, panel.index, list(panel.symbols))
     want.iloc[t, panel.symbols.index(symbol)] = side
-    return Proposal(want, want.abs() * 100.0, want.abs(), want != want)
+    return Proposal(want, want.abs() * 100.0, want.abs(), want.isna())
 
 
 def agrees_with_replay(
