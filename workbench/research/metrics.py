@@ -6,12 +6,11 @@ Days are UTC, a year has 365 of them; returns are simple. Nothing is drawn here.
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
-
-from workbench.research.replay import Replay
 
 DAYS_A_YEAR = 365
 FLAT = 1e-12  # a smaller deviation is rounding
@@ -26,22 +25,28 @@ def trades(fills: pd.DataFrame) -> pd.DataFrame:
     `exit` is the mean exit price by quantity, `profit` in quote currency net of every fee,
     `return` the profit over the entry notional, `reason` that of the last exit.
     """
-    rows: list[tuple[Any, ...]] = []
-    for symbol, own in fills.groupby("symbol", sort=False):
-        number = (own["reason"] == "entry").cumsum()
-        for _, trade in own.groupby(number):
-            closed = _closed(str(symbol), trade)
-            if closed is not None:
-                rows.append(closed)
+    rows = [_closed(symbol, trip) for symbol, trip in trips(fills) if is_closed(trip)]
     frame = pd.DataFrame(rows, columns=list(TRADE_COLUMNS))
     return frame.sort_values(["opened", "symbol"], ignore_index=True)
 
 
-def _closed(symbol: str, trade: pd.DataFrame) -> tuple[Any, ...] | None:
+def trips(fills: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Each entry with the exits that followed it, closed or not: symbol and its fills."""
+    for symbol, own in fills.groupby("symbol", sort=False):
+        number = (own["reason"] == "entry").cumsum()
+        for _, trip in own.groupby(number):
+            yield str(symbol), trip
+
+
+def is_closed(trip: pd.DataFrame) -> bool:
+    """Have the exits sold what the entry bought?"""
+    sold = float(trip["quantity"].iloc[1:].sum())
+    return math.isclose(sold, float(trip["quantity"].iloc[0]), rel_tol=1e-9)
+
+
+def _closed(symbol: str, trade: pd.DataFrame) -> tuple[Any, ...]:
     entry, exits = trade.iloc[0], trade.iloc[1:]
     sold = float(exits["quantity"].sum())
-    if not math.isclose(sold, float(entry["quantity"]), rel_tol=1e-9):
-        return None  # still open
     sign = 1.0 if entry["side"] == "buy" else -1.0
     notional = float(entry["quantity"] * entry["price"])
     received = float((exits["quantity"] * exits["price"]).sum())
@@ -73,35 +78,52 @@ def daily_returns(equity: pd.Series[Any], capital: float) -> pd.Series[Any]:
     return ends / ends.shift(1, fill_value=capital) - 1.0
 
 
-def summary(replay: Replay) -> pd.Series[Any]:
+class Result(Protocol):
+    """What a run came to, be it a replay or the record of a desk that ran."""
+
+    @property
+    def source(self) -> str: ...
+    @property
+    def synthetic(self) -> bool: ...
+    @property
+    def capital(self) -> float: ...
+    @property
+    def equity(self) -> pd.Series[Any]: ...
+    @property
+    def fills(self) -> pd.DataFrame: ...
+    @property
+    def blocks(self) -> pd.Series[Any]: ...
+
+
+def summary(run: Result) -> pd.Series[Any]:
     """The figures of a run, by name."""
-    closed = trades(replay.fills)
+    closed = trades(run.fills)
     won = closed["return"] > 0
-    equity = replay.equity
+    equity = run.equity
     return pd.Series(
         {
             "first bar": equity.index[0],
             "last bar": equity.index[-1],
             "final equity": float(equity.iloc[-1]),
-            "total return": float(equity.iloc[-1] / replay.capital - 1.0),
+            "total return": float(equity.iloc[-1] / run.capital - 1.0),
             "max drawdown": max_drawdown(equity),
-            "sharpe (365 d)": sharpe(daily_returns(equity, replay.capital)),
+            "sharpe (365 d)": sharpe(daily_returns(equity, run.capital)),
             "trades": len(closed),
             "win rate": float(won.mean()) if len(closed) else math.nan,
             "expectancy": float(closed["return"].mean()) if len(closed) else math.nan,
-            "fees": float(replay.fills["fee"].sum()),
-            "refused": int(replay.blocks.drop("CLAMPED").sum()),
-            "exposed": float(np.mean(_held(replay))),
+            "fees": float(run.fills["fee"].sum()),
+            "refused": int(run.blocks.drop("CLAMPED").sum()),
+            "exposed": float(np.mean(_held(run))),
         },
-        name=replay.panel.source or "replay",
+        name=run.source or "run",
     )
 
 
-def _held(replay: Replay) -> pd.Series[Any]:
+def _held(run: Result) -> pd.Series[Any]:
     """Share of bars at whose close something was held."""
-    signs = np.where(replay.fills["side"] == "buy", 1.0, -1.0)
-    moves = pd.DataFrame({"time": replay.fills["time"], "symbol": replay.fills["symbol"]})
-    moves["change"] = signs * replay.fills["quantity"]
+    signs = np.where(run.fills["side"] == "buy", 1.0, -1.0)
+    moves = pd.DataFrame({"time": run.fills["time"], "symbol": run.fills["symbol"]})
+    moves["change"] = signs * run.fills["quantity"]
     held = moves.pivot_table(index="time", columns="symbol", values="change", aggfunc="sum")
-    held = held.reindex(replay.equity.index).fillna(0.0).cumsum()
+    held = held.reindex(run.equity.index).fillna(0.0).cumsum()
     return (held.abs() > 1e-12).any(axis=1)

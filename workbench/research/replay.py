@@ -70,6 +70,14 @@ class Replay:
     capital: float
     clusters: Sequence[Sequence[str]] = ()
 
+    @property
+    def source(self) -> str:
+        return self.panel.source
+
+    @property
+    def synthetic(self) -> bool:
+        return self.panel.synthetic
+
     @cached_property
     def fills(self) -> pd.DataFrame:
         """The fills, in order: time, symbol, side, quantity, price, fee, reason."""
