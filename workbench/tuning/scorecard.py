@@ -1,0 +1,143 @@
+"""What a judge's vetoes were worth, beside a judge that never vetoes and a coin that does as often.
+
+Every case gets the outcome of its entry taken alone (`research.outcomes`), whatever was decided. So
+a veto is worth the loss it spared, and costs the gain it forwent. Cases overlap, in one symbol too;
+each is taken alone and none makes room for another, so the sums are of opportunities and not of
+a run. Sixty cases cannot judge anybody; the interval says so.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+
+from workbench.arrays import Floats, Ints
+from workbench.domain import Costs, Decision, Limits, Panel
+from workbench.research.interval import LEAST_DAYS, sum_interval
+from workbench.research.outcomes import outcomes
+from workbench.risk.sizing import within
+
+ALWAYS, COIN = "ALWAYS (no judge)", "COIN (as many vetoes, blindly)"
+MOST_CHANCE = 0.05
+US_PER_DAY = 86_400_000_000
+
+
+def resolved(
+    judged: pd.DataFrame,
+    panel: Panel,
+    limits: Limits | None = None,
+    costs: Costs | None = None,
+    capital: float = 10_000.0,
+    reduce: float = 0.5,
+) -> pd.DataFrame:
+    """The judged cases (`History.judged`) with their outcomes, row by row.
+
+    Adds the columns of `outcomes`, `kept` (the share of its size that the verdict left: 1, `reduce`
+    or 0) and `stake` (the notional of a whole position in quote currency: max_position of the
+    capital). A case whose `return` is NaN is not resolved, and `reason` says why.
+    """
+    limits, costs = limits or Limits(), costs or Costs()
+    left = {Decision.PROCEED.value: 1.0, Decision.REDUCE.value: within(reduce, 1.0)}
+    return judged.join(outcomes(panel, judged, limits, costs, capital)).assign(
+        kept=judged["decision"].map(left).fillna(0.0).astype(float),
+        stake=limits.max_position * capital,
+    )
+
+
+def scorecard(cases: pd.DataFrame, seed: int = 0, coins: int = 2_000) -> pd.DataFrame:
+    """A row a judge: the one that decided these `resolved` cases, ALWAYS, and COIN.
+
+    Over the resolved cases, with k the share kept and r the return (1 = a position's notional):
+    `vetoed` mean of 1 - k; `mean kept` and `mean vetoed`, r weighted by k and by 1 - k; `sum kept`
+    of k * r; **`worth`** = -sum((1 - k) * r), what the veto was worth; `low`, `high` its 95 %
+    interval by day blocks of the close that decided; the three again in quote currency.
+
+    COIN keeps the mean k of every case: what so many blind vetoes are worth on average. `p coin` is
+    the chance to do as well by dealing the same verdicts to the cases at random; `p rotated` by
+    shifting them all in time, which leaves runs of equal verdicts whole and is the stricter one for
+    a judge that vetoes whole days. `says` puts it in words; it needs both to be at most 5 %.
+    Without resolved cases the figures are NaN.
+    """
+    known = cases[cases["return"].notna()].sort_values(["t", "symbol"], kind="stable")
+    k, r = known["kept"].to_numpy(np.float64), known["return"].to_numpy(np.float64)
+    days = pd.DatetimeIndex(known["time"]).as_unit("us").asi8 // US_PER_DAY
+    stake = float(known["stake"].iloc[0]) if len(known) else math.nan
+    name = " + ".join(sorted(set(cases["source"]))) or "nobody"
+    chance = by_chance(k, r, seed, coins)
+    rows = {
+        name: _row(k, r, days, stake, seed) | chance,
+        ALWAYS: _row(np.ones(len(k)), r, days, stake, seed),
+        COIN: _row(np.full(len(k), k.mean() if len(k) else math.nan), r, days, stake, seed),
+    }
+    card = pd.DataFrame.from_dict(rows, orient="index")
+    card.insert(0, "cases", len(cases))
+    card.insert(1, "resolved", len(known))
+    card.insert(2, "days", len(np.unique(days)))
+    card["says"] = [_says(card.iloc[0]), "the baseline", "what luck is worth"]
+    return card.rename_axis("judge")
+
+
+def _row(k: Floats, r: Floats, days: Ints, stake: float, seed: int) -> dict[str, float]:
+    gone = 1.0 - k
+    if len(k):
+        worth = -float(gone @ r) + 0.0  # plus zero: minus zero is zero
+        low, high = sum_interval(-gone * r, days, seed)
+    else:
+        worth = low = high = math.nan
+    return {
+        "vetoed": float(gone.mean()) if len(k) else math.nan,
+        "mean kept": _mean(k, r),
+        "mean vetoed": _mean(gone, r),
+        "sum kept": float(k @ r) if len(k) else math.nan,
+        "worth": worth,
+        "low": low + 0.0,
+        "high": high + 0.0,
+        "worth_quote": worth * stake,
+        "low_quote": low * stake + 0.0,
+        "high_quote": high * stake + 0.0,
+        "p coin": math.nan,
+        "p rotated": math.nan,
+    }
+
+
+def _mean(weights: Floats, values: Floats) -> float:
+    total = float(weights.sum())
+    return float(weights @ values) / total if total > 0.0 else math.nan
+
+
+def by_chance(k: Floats, r: Floats, seed: int, coins: int) -> dict[str, float]:
+    """How often the same verdicts do as well on other cases: dealt at random, and shifted in time.
+
+    `k` (kept) and `r` (return) in the order of time. NaN if all verdicts are alike.
+    """
+    if not len(k) or (k == k[0]).all():
+        return {"p coin": math.nan, "p rotated": math.nan}
+    rng = np.random.default_rng(seed)
+    own = float(k @ r) - 1e-12 * float(np.abs(r).sum())  # equal sums in another order are equal
+    dealt = [float(rng.permutation(k) @ r) for _ in range(coins)]
+    shifts = np.unique(np.linspace(1, len(k) - 1, min(coins, len(k) - 1)).astype(int))
+    turned = [float(np.roll(k, shift) @ r) for shift in shifts]
+    return {"p coin": _share(dealt, own), "p rotated": _share(turned, own)}
+
+
+def _share(others: list[float], own: float) -> float:
+    """The share that is as good or better, the judge itself counted."""
+    return (1 + sum(other >= own for other in others)) / (1 + len(others))
+
+
+def _says(row: pd.Series) -> str:
+    if row["resolved"] == 0:
+        return "no case is resolved"
+    if row["vetoed"] == 0.0:
+        return "it took nothing away"
+    if math.isnan(row["low"]):
+        return f"too few to tell: cases on fewer than {LEAST_DAYS} days"
+    if row["low"] <= 0.0 <= row["high"]:
+        return "not shown to be worth anything: the interval contains 0"
+    if row["high"] < 0.0:
+        return "it cost money: the whole interval is below 0"
+    if row["p coin"] <= MOST_CHANCE and row["p rotated"] <= MOST_CHANCE:
+        return "worth more than a coin, on these cases"
+    return "it spared losses, but no more than a coin would have"
