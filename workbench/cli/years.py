@@ -35,7 +35,8 @@ TOUR = Path("notebooks/00_tour.ipynb")
 def demo(as_json: Json = False, config: Config = None) -> None:
     """The sample world through all five layers: replay, journal, page; ends with its path."""
     from workbench.research.metrics import summary
-    from workbench.views.report import execute, publish
+    from workbench.runner import execute
+    from workbench.views.report import publish
     from workbench.views.tables import figures
 
     if not TOUR.is_file():

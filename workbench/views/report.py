@@ -1,8 +1,8 @@
-"""Notebooks to pages: execute with papermill, then one HTML file that draws offline.
+"""Executed notebooks to pages: one HTML file that draws offline.
 
 The stock exporter drops every plotly chart without a word and loads scripts from elsewhere; here
-each figure becomes a div that draws from a script kept once beside the reports. A run counts only
-if every code cell ran. Nothing half-made is left where a reader would find it.
+each figure becomes a div that draws from a script kept once beside the reports. Nothing half-made
+is left where a reader would find it.
 """
 
 from __future__ import annotations
@@ -17,50 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-import papermill
 import plotly
 from nbconvert import HTMLExporter
-from papermill.exceptions import PapermillExecutionError
-from traitlets.config import Config
-
-from workbench.domain import DataError, UsageError
 
 PAGE = Path(__file__).with_name("page.html")
 CSS = Path(__file__).with_name("page.css")
-
-
-def execute(
-    notebook: Path, folder: Path, parameters: Mapping[str, Any] | None = None
-) -> nbformat.NotebookNode:
-    """Run a notebook from top to bottom; the executed copy ends in `folder`, whole or not at all.
-
-    Raises UsageError for a notebook that is not there, DataError naming the cell that failed.
-    """
-    if not notebook.is_file():
-        raise UsageError(f"{notebook} is not there; run this in the project's folder")
-    folder.mkdir(parents=True, exist_ok=True)
-    part, done = folder / "notebook.part.ipynb", folder / "notebook.ipynb"
-    try:
-        executed = papermill.execute_notebook(
-            str(notebook), str(part), dict(parameters or {}),
-            progress_bar=False, kernel_name="python3", cwd=str(Path.cwd()), start_timeout=120,
-            config=Config({"KernelManager": {"transport": "ipc"}}),  # no open port on this machine
-        )  # fmt: skip
-    except PapermillExecutionError as failed:
-        part.unlink(missing_ok=True)
-        raise DataError(
-            f"{notebook}: cell {failed.cell_index} failed with {failed.ename}: {failed.evalue}"
-        ) from None
-    silent = [
-        k
-        for k, cell in enumerate(executed.cells)
-        if cell.cell_type == "code" and not cell.metadata.get("papermill", {}).get("start_time")
-    ]
-    if silent:
-        part.unlink(missing_ok=True)
-        raise DataError(f"{notebook}: cell {silent[0]} never ran; the kernel may have died")
-    part.replace(done)
-    return executed
 
 
 def publish(notebook: nbformat.NotebookNode, folder: Path, title: str) -> Path:

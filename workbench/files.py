@@ -1,0 +1,39 @@
+"""Files that are whole or not there, and locks that go with their process."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Put `text` at `path` in one step; a reader sees the old file or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def point(link: Path, target: str) -> None:
+    """Make `link` a symbolic link to its neighbour `target` in one step."""
+    new = link.with_name(f".{link.name}.{uuid.uuid4().hex}")
+    new.symlink_to(target)
+    new.replace(link)
+
+
+@contextmanager
+def locked(folder: Path, *, wait: bool = True) -> Iterator[None]:
+    """Be the only one in `folder`. Raises BlockingIOError if somebody is, and `wait` is not set."""
+    lock = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        yield
+    finally:
+        os.close(lock)
