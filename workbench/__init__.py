@@ -24,11 +24,19 @@ _HOME = {
     "Limits": "domain", "Costs": "domain", "Reason": "domain", "Proposal": "domain",
     "Book": "domain",
     # the desk, one bar of it, years of it
-    "Desk": "desk", "load_desk": "desk", "replay": "research.replay",
+    "Desk": "desk", "load_desk": "desk", "load_judge": "desk", "replay": "research.replay",
     "run_history": "research.history", "why_no_trade": "research.history",
     "summary": "research.metrics",
+    # what an idea is worth, and what a veto was
+    "alone": "research.sweep", "sweep": "research.sweep", "outcomes": "research.outcomes",
+    "resolved": "tuning.scorecard", "scorecard": "tuning.scorecard", "telling": "tuning.scorecard",
+    # a desk that ran: its record, its gate, its week, its risk
+    "Record": "trading.record", "read_record": "trading.record", "paper_gate": "trading.gates",
+    "trades": "research.metrics", "Week": "trading.weekly", "read_week": "trading.weekly",
+    "review": "trading",
     # what happened, and how it looks
-    "Journal": "journal", "charts": "views", "tables": "views",
+    "Journal": "journal", "charts": "views", "studies": "views",
+    "tables": "views", "week": "views",
 }  # fmt: skip
 
 __all__ = sorted(_HOME)  # noqa: PLE0605  it is a list, of what _HOME says
@@ -38,8 +46,8 @@ def __getattr__(name: str) -> object:
     home = _HOME.get(name)
     if home is None:
         raise AttributeError(f"module 'workbench' has no attribute {name!r}")
-    if home == "views":
-        return import_module(f"workbench.views.{name}")
+    if home in {"views", "trading"}:
+        return import_module(f"workbench.{home}.{name}")
     return getattr(import_module(f"workbench.{home}"), name)
 
 

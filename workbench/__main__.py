@@ -12,7 +12,7 @@ import sys
 
 import typer
 
-from workbench.cli import lake, notebooks, paper, record, years
+from workbench.cli import lake, notebooks, paper, publish, record, years
 from workbench.cli.shell import Config, Json, desk_of, say
 from workbench.errors import WorkbenchError
 
@@ -28,6 +28,7 @@ app.command()(paper.pause)
 app.command()(paper.resume)
 app.command()(paper.halt)
 app.command()(paper.rearm)
+app.command()(publish.publish)
 app.command()(notebooks.run)
 app.add_typer(lake.app, name="data")
 app.add_typer(record.app, name="journal")

@@ -70,6 +70,7 @@ def run_row(desk: Desk, world: World) -> dict[str, Any]:
             "source": panel.source,
             "venue": desk.source.venue,
             "symbols": list(panel.symbols),
+            "timeframe": desk.source.timeframe,
             "timeframe_s": panel.timeframe.total_seconds(),
             "first_open": panel.index[world.start],
             "last_open": panel.index[-1],

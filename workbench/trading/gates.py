@@ -58,8 +58,8 @@ class PaperGate:
 def paper_gate(trades: pd.DataFrame, needed: int = PAPER_TRADES) -> PaperGate:
     """The gate over closed trades (`research.metrics.trades`, column `return`).
 
-    Trades overlap and come in clusters, so the interval is narrower than the truth; and whoever
-    looks after every trade will see it exclude 0 too often: it is meant to be read once, at `needed`.
+    Trades overlap and come in clusters, so the interval is narrower than the truth. It is meant to
+    be read once, at `needed`: whoever looks after every trade sees it exclude 0 too often.
     """
     returns = trades["return"].to_numpy(float)
     n = len(returns)

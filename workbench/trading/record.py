@@ -8,7 +8,7 @@ same figures and pictures serve both. It needs no market data: all of it was wri
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from workbench import arrays as a
-from workbench.domain import Book, DataError, Limits, UsageError
+from workbench.domain import Book, Costs, DataError, Limits, UsageError
 from workbench.execution.fills import stop_level
 from workbench.journal import Entry, Head, Journal, book_from
 from workbench.research.history import JUDGED, ending
@@ -100,6 +100,22 @@ class Record:
     @property
     def limits(self) -> Limits:
         return Limits(**{name: float(value) for name, value in self.run["limits"].items()})
+
+    @property
+    def costs(self) -> Costs:
+        return Costs(**{name: float(value) for name, value in self.run["costs"].items()})
+
+    @property
+    def period(self) -> tuple[str, str]:
+        """First and last bar of the run as it was begun, by open time: what `Desk.world` takes."""
+        return str(self.run["first_open"]), str(self.run["last_open"])
+
+    def traded(self, source: Any) -> Any:
+        """A desk's `Source` with this run's venue, symbols and timeframe: its bars once more."""
+        run = self.run
+        return replace(
+            source, venue=run["venue"], symbols=tuple(run["symbols"]), timeframe=run["timeframe"]
+        )
 
     # --- what it came to -------------------------------------------------------------------------
 

@@ -5,18 +5,20 @@ A figure made from a made-up world says SYNTHETIC in its title and across its fa
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from workbench.domain import Panel, Regime
-from workbench.research.history import History
+from workbench.domain import Limits, Panel, Regime
+from workbench.research.metrics import Result
 from workbench.research.replay import Replay
+from workbench.trading.weekly import Week
 
-BLUE, GREEN, RED, AMBER, GREY = "#2563eb", "#15803d", "#b91c1c", "#b45309", "#64748b"
+BLUE, GREEN, RED, AMBER, GREY = "#3b82f6", "#16a34a", "#dc2626", "#d97706", "#718096"
+GRID = "rgba(113,128,150,0.25)"
 MARKS = {
     "entry": ("triangle-up", GREEN),
     "stop": ("x", RED),
@@ -28,40 +30,40 @@ MOST_POINTS = 4_000  # a line of more points than pixels is drawn from every k-t
 
 TEMPLATE = go.layout.Template(
     layout={
-        "font": {"family": "system-ui, sans-serif", "size": 13, "color": "#1e293b"},
-        "paper_bgcolor": "white",
-        "plot_bgcolor": "white",
+        "font": {"family": "system-ui, sans-serif", "size": 13, "color": GREY},
+        "paper_bgcolor": "rgba(0,0,0,0)",  # so that a page may be dark
+        "plot_bgcolor": "rgba(0,0,0,0)",
         "margin": {"l": 56, "r": 16, "t": 56, "b": 40},
         "hovermode": "x unified",
         "legend": {"orientation": "h", "y": -0.12},
         "title": {"x": 0, "xanchor": "left", "font": {"size": 15}},
-        "xaxis": {"gridcolor": "#e2e8f0", "linecolor": "#cbd5e1", "zeroline": False},
-        "yaxis": {"gridcolor": "#e2e8f0", "linecolor": "#cbd5e1", "zeroline": False},
+        "xaxis": {"gridcolor": GRID, "linecolor": GRID, "zeroline": False},
+        "yaxis": {"gridcolor": GRID, "linecolor": GRID, "zeroline": False},
     }
 )
 
 
-def equity(replay: Replay) -> go.Figure:
+def equity(run: Result, title: str = "Equity with its trades, and the drawdown") -> go.Figure:
     """Equity with its trades, and the drawdown beneath."""
     figure = make_subplots(rows=2, shared_xaxes=True, row_heights=[0.7, 0.3], vertical_spacing=0.04)
-    curve = thinned(replay.equity)
+    curve = thinned(run.equity)
     figure.add_scatter(x=curve.index, y=curve, name="equity", line={"color": BLUE, "width": 1.4})
-    for reason, fills in replay.fills.groupby("reason"):
+    for reason, fills in run.fills.groupby("reason"):
         symbol, color = MARKS[str(reason)]
         figure.add_scatter(
-            x=fills["time"], y=replay.equity.reindex(fills["time"]), mode="markers",
+            x=fills["time"], y=run.equity.reindex(fills["time"]), mode="markers",
             name=str(reason).replace("_", " "),
             marker={"symbol": symbol, "color": color, "size": 4.5, "opacity": 0.5},
             text=fills["symbol"], hovertemplate="%{text}<extra>" + str(reason) + "</extra>",
         )  # fmt: skip
-    depth = thinned(replay.equity / replay.equity.cummax() - 1.0)
+    depth = thinned(run.equity / run.equity.cummax() - 1.0)
     figure.add_scatter(
         x=depth.index, y=depth, name="drawdown", fill="tozeroy", row=2, col=1,
         line={"color": RED, "width": 1}, showlegend=False,
     )  # fmt: skip
     figure.update_yaxes(tickformat=",.0f", row=1, col=1)
     figure.update_yaxes(tickformat=".1%", row=2, col=1)
-    return finished(figure, "Equity with its trades, and the drawdown", replay.panel, height=520)
+    return finished(figure, title, run, height=520)
 
 
 def price(replay: Replay, symbol: str, bars: int = 24 * 30) -> go.Figure:
@@ -111,9 +113,9 @@ def regimes(panel: Panel, symbol: str, bars: int = 24 * 180) -> go.Figure:
     return finished(figure, f"{symbol} by regime", panel)
 
 
-def fates(history: History) -> go.Figure:
+def fates(signals: pd.DataFrame, about: Marked) -> go.Figure:
     """Where every signal ended: the last word of vote, judge and risk."""
-    counts = history.signals.groupby(["stage", "rule"]).size().reset_index(name="signals")
+    counts = signals.groupby(["stage", "rule"]).size().reset_index(name="signals")
     order = {"vote": 0, "judge": 1, "risk": 2, "traded": 3}
     counts = counts.sort_values(
         ["stage", "signals"], key=lambda c: c.map(order) if c.name == "stage" else -c
@@ -129,13 +131,110 @@ def fates(history: History) -> go.Figure:
     figure.update_yaxes(autorange="reversed", automargin=True)
     figure.update_xaxes(type="log", title="signals (log scale)")
     figure.update_layout(hovermode="closest")
-    return finished(figure, "What became of every signal", history.world.panel)
+    return finished(figure, "What became of every signal", about)
 
 
-def finished(figure: go.Figure, title: str, panel: Panel, height: int = 420) -> go.Figure:
+def week(report: Week) -> go.Figure:
+    """The equity of one week bar by bar, and beneath it how much of it was in the market."""
+    figure = make_subplots(rows=2, shared_xaxes=True, row_heights=[0.7, 0.3], vertical_spacing=0.05)
+    value = report.equity["equity"]
+    figure.add_scatter(x=value.index, y=value, name="equity", line={"color": BLUE, "width": 1.6})
+    share = report.equity["deployed"] / value
+    figure.add_scatter(
+        x=share.index, y=share, name="deployed", fill="tozeroy", row=2, col=1,
+        line={"color": GREY, "width": 1},
+    )  # fmt: skip
+    figure.update_yaxes(tickformat=",.0f", row=1, col=1)
+    figure.update_yaxes(tickformat=".0%", rangemode="tozero", row=2, col=1)
+    figure.update_layout(showlegend=False)
+    return finished(figure, f"{report.label}, equity and deployed share", report, height=380)
+
+
+def exposure(shares: pd.DataFrame, limits: Limits, about: Marked) -> go.Figure:
+    """Deployed share against its limit, and the drawdown; `shares` from `review.exposure`."""
+    figure = make_subplots(rows=2, shared_xaxes=True, vertical_spacing=0.06)
+    for row, (name, color) in enumerate({"deployed": BLUE, "drawdown": RED}.items(), start=1):
+        line = thinned(shares[name])
+        figure.add_scatter(
+            x=line.index, y=line, name=name, fill="tozeroy", line={"color": color, "width": 1},
+            row=row, col=1,
+        )  # fmt: skip
+    figure.add_hline(
+        y=limits.max_deployed, line={"color": AMBER, "dash": "dash"}, row=1, col=1,
+        annotation_text="limit", annotation_position="bottom right",
+    )  # fmt: skip
+    figure.update_yaxes(tickformat=".0%", rangemode="tozero", title="deployed", row=1, col=1)
+    figure.update_yaxes(tickformat=".2%", title="drawdown", row=2, col=1)
+    figure.update_layout(showlegend=False)
+    return finished(figure, "How much was in the market, and how far below the peak", about, 460)
+
+
+def correlations(rho: pd.DataFrame, limits: Limits, about: Marked) -> go.Figure:
+    """The correlation of every pair; what is above the limit is framed."""
+    names = [symbol.partition("/")[0] for symbol in rho.columns]
+    figure = go.Figure(
+        go.Heatmap(
+            x=names, y=names, z=rho.to_numpy(), zmin=-1, zmax=1, colorscale="RdBu_r",
+            texttemplate="%{z:.2f}", colorbar={"thickness": 12},
+        )
+    )  # fmt: skip
+    for i, j in zip(
+        *np.nonzero(np.triu(rho.abs().to_numpy() > limits.max_correlation, 1)), strict=True
+    ):
+        for x, y in ((i, j), (j, i)):
+            figure.add_shape(
+                type="rect", x0=x - 0.5, x1=x + 0.5, y0=y - 0.5, y1=y + 0.5,
+                line={"color": AMBER, "width": 2},
+            )  # fmt: skip
+    figure.update_yaxes(autorange="reversed")
+    figure.update_layout(hovermode="closest")
+    title = f"Correlation over 60 days; framed: above {limits.max_correlation:g}"
+    return finished(figure, title, about, height=480)
+
+
+def tied(largest: pd.Series[Any], about: Marked) -> go.Figure:
+    """How many symbols hang together, day by day; from `review.tied`."""
+    figure = go.Figure(
+        go.Scatter(x=largest.index, y=largest, line={"color": BLUE, "shape": "hv", "width": 1.3})
+    )
+    figure.update_yaxes(rangemode="tozero", dtick=1, title="symbols")
+    return finished(figure, "The largest correlation cluster as each day begins", about, 300)
+
+
+def rule_costs(table: pd.DataFrame, about: Marked) -> go.Figure:
+    """What each rule cost or saved, with its interval; from `review.rule_costs`."""
+    rules = table["stage"] + ": " + table["rule"].str.replace("_", " ").str.lower()
+    known = table[["low", "high"]].notna().all(axis=1)
+    colors = np.where(~table["shown"], GREY, np.where(table["cost"] < 0, GREEN, RED))
+    figure = go.Figure(
+        go.Scatter(
+            x=table["cost"], y=rules, mode="markers", marker={"size": 10, "color": colors},
+            error_x={
+                "type": "data", "symmetric": False, "color": GREY, "thickness": 1.4,
+                "array": (table["high"] - table["cost"]).where(known, 0.0),
+                "arrayminus": (table["cost"] - table["low"]).where(known, 0.0),
+            },
+            hovertemplate="%{y}: %{x:+,.0f}<extra></extra>",
+        )
+    )  # fmt: skip
+    figure.add_vline(x=0, line={"color": GREY, "dash": "dot"})
+    figure.update_yaxes(automargin=True)
+    figure.update_xaxes(title="saved (left) or cost (right), quote currency, 95 % interval")
+    figure.update_layout(hovermode="closest")
+    return finished(figure, "What each rule saved or cost; grey: not told from luck", about)
+
+
+class Marked(Protocol):
+    """Anything that knows whether it was made up."""
+
+    @property
+    def synthetic(self) -> bool: ...
+
+
+def finished(figure: go.Figure, title: str, about: Marked, height: int = 420) -> go.Figure:
     """The house's look; a made-up world says so."""
     mark: list[dict[str, Any]] = []
-    if panel.synthetic:
+    if about.synthetic:
         title = f"{title}  ·  SYNTHETIC"
         mark = [
             {

@@ -20,6 +20,8 @@ import nbformat
 import plotly
 from nbconvert import HTMLExporter
 
+from workbench.files import write_whole
+
 PAGE = Path(__file__).with_name("page.html")
 CSS = Path(__file__).with_name("page.css")
 
@@ -37,20 +39,21 @@ def publish(notebook: nbformat.NotebookNode, folder: Path, title: str) -> Path:
         exclude_input_prompt=True, exclude_output_prompt=True,
     )  # fmt: skip
     body, _ = exporter.from_notebook_node(notebook)
-    page = PAGE.read_text()
+    target = folder / "index.html"
+    write_whole(target, page(title, body, f"../assets/{script}"))
+    return target
+
+
+def page(title: str, body: str, script: str | None) -> str:
+    """A whole page in the house's look; `script` is plotly's address, None without charts."""
     parts = {
         "TITLE": html.escape(title),
         "CSS": CSS.read_text(),
-        "PLOTLY": f"../assets/{script}",
+        "SCRIPT": f'<script src="{script}"></script>' if script else "",
         "BODY": body,
     }
     # One pass, so that a marker inside the body is left alone.
-    page = re.sub(r"\{\{(\w+)\}\}", lambda m: parts.get(m[1], m[0]), page)
-    target = folder / "index.html"
-    part = folder / "index.html.part"
-    part.write_text(page, encoding="utf-8")
-    part.replace(target)
-    return target
+    return re.sub(r"\{\{(\w+)\}\}", lambda m: parts.get(m[1], m[0]), PAGE.read_text())
 
 
 def _plotly_script(assets: Path) -> str:

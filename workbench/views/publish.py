@@ -1,0 +1,144 @@
+"""The public weekly record: a folder a week, and an index of them all.
+
+A folder appears whole or not at all, from the same journal always with the same bytes. What was
+published from another record is not overwritten unless it is said aloud.
+"""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pandas as pd
+
+from workbench.domain import DataError, UsageError
+from workbench.files import write_whole
+from workbench.journal_json import to_plain
+from workbench.trading.weekly import Week
+from workbench.views import week as shown
+from workbench.views.report import page, publish
+
+SCHEMA = 1
+COLUMNS = (
+    "week", "mode", "closed", "won", "profit", "return", "equity", "refused", "journal hash",
+)  # fmt: skip
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would run instead of show
+
+
+def publish_week(
+    week: Week, notebook: nbformat.NotebookNode, reports: Path, another: bool = False
+) -> Path:
+    """Write `reports`/<week>/ from the week and its executed notebook, then the index.
+
+    Raises UsageError if that week was published from another record and `another` is not set.
+    """
+    folder, part = reports / week.label, reports / f".{week.label}.part"
+    if not another:
+        _same_record(folder, week)
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    made_up = " (SYNTHETIC)" if week.synthetic else ""
+    publish(notebook, part, f"Week {week.label}{made_up}")
+    write_whole(part / "report.json", json.dumps(report(week), indent=1, sort_keys=True) + "\n")
+    write_whole(part / "trades.csv", table(week.rows))
+    write_whole(part / "equity.csv", table(week.equity.reset_index()))
+    if folder.exists():
+        shutil.rmtree(folder)
+    part.rename(folder)
+    index(reports)
+    return folder / "index.html"
+
+
+def report(week: Week) -> dict[str, Any]:
+    """The week's figures for machines; NaN is null."""
+    gate = {name: getattr(week.gate, name) for name in ("n", "expectancy", "low", "high", "grade")}
+    return _without_nan(
+        to_plain(
+            {
+                "schema": SCHEMA, "week": week.label, "start": week.start, "mode": week.mode,
+                "source": week.source, "whole": week.whole,
+                "journal": {"row": week.head.seq, "hash": week.head.hash}, "run": week.run,
+                "figures": week.figures, "gate": gate,
+                "refused": {f"{stage} {rule}": int(n) for (stage, rule), n in week.refused.items()},
+            }
+        )
+    )  # fmt: skip
+
+
+def table(frame: pd.DataFrame) -> str:
+    """A frame as CSV: numbers to the last digit, times in UTC, no text that begins a formula."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(frame.columns)
+    for row in frame.itertuples(index=False, name=None):
+        writer.writerow([_cell(value) for value in row])
+    return out.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, str):
+        return f"'{value}" if value.startswith(FORMULA) else value
+    if pd.isna(value):
+        return ""
+    return value.isoformat() if isinstance(value, pd.Timestamp) else value
+
+
+def index(reports: Path) -> Path:
+    """Write the page that lists every published week, the last one first."""
+    told = [_read(file) for file in sorted(reports.glob("[0-9]*-W*/report.json"), reverse=True)]
+    head = "".join(f"<th>{name}" for name in COLUMNS)
+    rows = "".join(_row(each) for each in told)
+    body = f"<table><thead><tr>{head}</thead><tbody>{rows}</tbody></table>"
+    synthetic = any(each["mode"] == "SYNTHETIC" for each in told)
+    note = "<p>Weeks marked SYNTHETIC were traded on made-up prices.</p>" if synthetic else ""
+    title = "Weekly reports"
+    target = reports / "index.html"
+    write_whole(target, page(title, f"<h1>{title}</h1>{note}{body}", script=None))
+    return target
+
+
+def _row(told: Mapping[str, Any]) -> str:
+    figures = pd.Series(told["figures"], dtype=float)
+    names = ("closed trades", "won", "profit", "return", "equity at the end", "votes refused")
+    values = [shown.FORMATS[name].format(figures[name]) for name in names]
+    label, part = html.escape(told["week"]), "" if told["whole"] else " (part)"
+    seal = f"<code>{html.escape(told['journal']['hash'][:12])}</code>"
+    cells = "".join(f"<td>{cell}" for cell in (html.escape(told["mode"]), *values, seal))
+    return f"<tr><th><a href='{label}/index.html'>{label}</a>{part}{cells}"
+
+
+def _same_record(folder: Path, week: Week) -> None:
+    published = folder / "report.json"
+    if not published.exists():
+        return
+    before = _read(published)["journal"]["hash"]
+    if before != week.head.hash:
+        raise UsageError(
+            f"{folder} was published from another record (journal hash {before[:12]}, this one"
+            f" {week.head.hash[:12]}); publish into another folder with --reports, or replace it"
+            " with --another"
+        )
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        told = json.loads(file.read_text(encoding="utf-8"))
+        _ = told["journal"]["hash"], told["figures"], told["week"], told["mode"], told["whole"]
+    except (ValueError, TypeError, KeyError):
+        raise DataError(f"{file} is no report; delete its folder and publish it again") from None
+    return told
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(item) for item in value]
+    return None if value in ("NaN", "Infinity", "-Infinity") else value
