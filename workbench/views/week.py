@@ -103,7 +103,7 @@ def rationales(week: Week) -> Styler:
 def refused(week: Week) -> Styler:
     """How many votes ended where."""
     frame = week.refused.rename("votes").reset_index()
-    shown = styled(frame, caption("Votes that did not become a trade", week), "refused")
+    shown = styled(frame, caption("By the first rule that held", week), "refused")
     return shown.hide(axis="index")
 
 
