@@ -12,7 +12,15 @@ import pytest
 from tests.panels import MISSING, flat, world
 from workbench.domain import Costs, Decision, Limits
 from workbench.research.history import JUDGED
-from workbench.tuning.scorecard import ALWAYS, COIN, by_chance, resolved, scorecard
+from workbench.tuning.scorecard import (
+    ALWAYS,
+    COIN,
+    by_chance,
+    deal,
+    resolved,
+    scorecard,
+    telling,
+)
 
 NAN = math.nan
 X = "X/USDT"
@@ -74,11 +82,14 @@ def test_the_coin_vetoes_as_much_and_is_worth_the_mean_of_all_deals() -> None:
     card = scorecard(cases([1.0, 0.0, 0.0, 1.0], [0.02, -0.01, 0.03, -0.08]))
     assert card.loc[COIN, "vetoed"] == card.loc["TEST", "vetoed"] == 0.5
     assert card.loc[COIN, "worth"] == pytest.approx(0.5 * 0.04)
+    assert card.loc[COIN, "low"] == pytest.approx(-0.05)  # vetoed both that gained
+    assert card.loc[COIN, "high"] == pytest.approx(0.09)  # vetoed both that lost
 
 
 def test_the_chance_of_a_deal_as_good_is_counted_exactly() -> None:
     """The one loss of four vetoed: a quarter of all deals, and no shift in time, is as good."""
-    chance = by_chance(np.array([1.0, 0.0, 1.0, 1.0]), np.array([0.1, -0.1, 0.1, 0.1]), 0, 20_000)
+    kept, r = np.array([1.0, 0.0, 1.0, 1.0]), np.array([0.1, -0.1, 0.1, 0.1])
+    chance = by_chance(kept, r, deal(kept, r, seed=0, coins=20_000))
     assert chance["p coin"] == pytest.approx(0.25, abs=0.01)
     assert chance["p rotated"] == 1.0 / 4.0  # three shifts and the judge itself
 
@@ -130,8 +141,9 @@ def test_useless_judges_pass_as_rarely_as_the_chance_says() -> None:
     rng = np.random.default_rng(11)
     for seed in range(200):
         r = np.repeat(rng.normal(0.0, 0.02, 80), 3)
-        by_case = by_chance(rng.choice([0.0, 1.0], 240), r, seed, 200)
-        by_day = by_chance(np.repeat(rng.choice([0.0, 1.0], 80), 3), r, seed, 200)
+        cases_, days_ = rng.choice([0.0, 1.0], 240), np.repeat(rng.choice([0.0, 1.0], 80), 3)
+        by_case = by_chance(cases_, r, deal(cases_, r, seed, 200))
+        by_day = by_chance(days_, r, deal(days_, r, seed, 200))
         passed["by case"] += by_case["p coin"] <= 0.05
         passed["coin, by day"] += by_day["p coin"] <= 0.05
         passed["rotated, by day"] += by_day["p rotated"] <= 0.05
@@ -214,3 +226,20 @@ def test_no_cases_at_all_make_an_empty_card() -> None:
     made = resolved(pd.DataFrame([], columns=list(JUDGED)), world({X: flat(bars=3)}).panel)
     assert made.empty
     assert scorecard(made)["says"].tolist()[0] == "no case is resolved"
+
+
+# --- what teaches most ---------------------------------------------------------------------------
+
+
+def test_the_telling_cases_are_the_best_and_the_worst_veto_and_a_loss_let_through() -> None:
+    """A halved veto counts half: row 1 spared 0.01, row 3 spared 0.02."""
+    made = cases([1.0, 0.5, 0.0, 0.0, 1.0, 0.0], [-0.01, -0.02, 0.03, -0.02, -0.02, NAN])
+    rows = telling(made)
+    assert dict(rows["shown"]) == {3: "best veto", 2: "worst veto", 4: "a loss let through"}
+    assert rows.loc[2, "return"] == 0.03
+
+
+def test_a_telling_case_that_does_not_exist_is_left_out() -> None:
+    assert telling(cases([1.0, 1.0], [0.01, NAN])).empty
+    assert telling(cases([], [])).empty
+    assert list(telling(cases([0.0, 1.0], [-0.01, 0.02]))["shown"]) == ["best veto"]

@@ -13,14 +13,15 @@ import math
 import numpy as np
 import pandas as pd
 
-from workbench.arrays import Floats, Ints
+from workbench.arrays import Floats
 from workbench.domain import Costs, Decision, Limits, Panel
 from workbench.research.interval import LEAST_DAYS, sum_interval
 from workbench.research.outcomes import outcomes
 from workbench.risk.sizing import within
 
-ALWAYS, COIN = "ALWAYS (no judge)", "COIN (as many vetoes, blindly)"
+ALWAYS, COIN = "ALWAYS (no judge)", "COIN (blind)"
 MOST_CHANCE = 0.05
+MOST_SHIFTS = 2_000
 US_PER_DAY = 86_400_000_000
 
 
@@ -54,22 +55,23 @@ def scorecard(cases: pd.DataFrame, seed: int = 0, coins: int = 2_000) -> pd.Data
     of k * r; **`worth`** = -sum((1 - k) * r), what the veto was worth; `low`, `high` its 95 %
     interval by day blocks of the close that decided; the three again in quote currency.
 
-    COIN keeps the mean k of every case: what so many blind vetoes are worth on average. `p coin` is
-    the chance to do as well by dealing the same verdicts to the cases at random; `p rotated` by
-    shifting them all in time, which leaves runs of equal verdicts whole and is the stricter one for
-    a judge that vetoes whole days. `says` puts it in words; it needs both to be at most 5 %.
-    Without resolved cases the figures are NaN.
+    A COIN deals the same verdicts to these cases at random: its row has the mean of all coins, and
+    as interval what 95 % of them came to. `p coin` is the share of coins that did as well as the
+    judge; `p rotated` that of the judge's own verdicts, all shifted in time, which leaves runs of
+    equal verdicts whole and is the stricter one for a judge that vetoes whole days. `says` puts
+    it in words; praise needs both to be at most 5 %. Without resolved cases the figures are NaN.
     """
     known = cases[cases["return"].notna()].sort_values(["t", "symbol"], kind="stable")
     k, r = known["kept"].to_numpy(np.float64), known["return"].to_numpy(np.float64)
     days = pd.DatetimeIndex(known["time"]).as_unit("us").asi8 // US_PER_DAY
     stake = float(known["stake"].iloc[0]) if len(known) else math.nan
     name = " + ".join(sorted(set(cases["source"]))) or "nobody"
-    chance = by_chance(k, r, seed, coins)
+    dealt = deal(k, r, seed, coins)
+    blind = np.full(len(k), k.mean() if len(k) else math.nan)
     rows = {
-        name: _row(k, r, days, stake, seed) | chance,
-        ALWAYS: _row(np.ones(len(k)), r, days, stake, seed),
-        COIN: _row(np.full(len(k), k.mean() if len(k) else math.nan), r, days, stake, seed),
+        name: _row(k, r, stake, sum_interval((k - 1.0) * r, days, seed)) | by_chance(k, r, dealt),
+        ALWAYS: _row(np.ones(len(k)), r, stake, sum_interval(0.0 * r, days, seed)),
+        COIN: _row(blind, r, stake, _middle(dealt - r.sum())),
     }
     card = pd.DataFrame.from_dict(rows, orient="index")
     card.insert(0, "cases", len(cases))
@@ -79,13 +81,28 @@ def scorecard(cases: pd.DataFrame, seed: int = 0, coins: int = 2_000) -> pd.Data
     return card.rename_axis("judge")
 
 
-def _row(k: Floats, r: Floats, days: Ints, stake: float, seed: int) -> dict[str, float]:
-    gone = 1.0 - k
-    if len(k):
-        worth = -float(gone @ r) + 0.0  # plus zero: minus zero is zero
-        low, high = sum_interval(-gone * r, days, seed)
-    else:
-        worth = low = high = math.nan
+def telling(cases: pd.DataFrame) -> pd.DataFrame:
+    """The resolved cases that teach most, at most three, under the rows they have in `cases`.
+
+    `shown` says which: the veto that spared most, the veto that cost most, and the loss that was
+    let through whole. One that does not exist is left out.
+    """
+    spared = -(1.0 - cases["kept"]) * cases["return"]
+    let = cases["return"][cases["kept"] == 1.0]
+    ends = {
+        "best veto": spared[spared > 0.0].nlargest(1),
+        "worst veto": spared[spared < 0.0].nsmallest(1),
+        "a loss let through": let[let < 0.0].nsmallest(1),
+    }
+    shown = {row: name for name, found in ends.items() for row in found.index}
+    rows = cases.loc[list(shown)]
+    rows.insert(0, "shown", list(shown.values()))
+    return rows
+
+
+def _row(k: Floats, r: Floats, stake: float, interval: tuple[float, float]) -> dict[str, float]:
+    gone, (low, high) = 1.0 - k, interval
+    worth = 0.0 - float(gone @ r) if len(k) else math.nan  # 0 - 0 is 0, and -0 would be -0
     return {
         "vetoed": float(gone.mean()) if len(k) else math.nan,
         "mean kept": _mean(k, r),
@@ -107,24 +124,35 @@ def _mean(weights: Floats, values: Floats) -> float:
     return float(weights @ values) / total if total > 0.0 else math.nan
 
 
-def by_chance(k: Floats, r: Floats, seed: int, coins: int) -> dict[str, float]:
-    """How often the same verdicts do as well on other cases: dealt at random, and shifted in time.
+def deal(k: Floats, r: Floats, seed: int, coins: int) -> Floats:
+    """What is let through, summed, by each coin: the same verdicts dealt to the cases at random."""
+    rng = np.random.default_rng(seed)
+    return np.array([float(rng.permutation(k) @ r) for _ in range(coins if len(k) else 0)])
+
+
+def _middle(values: Floats) -> tuple[float, float]:
+    if not len(values):
+        return math.nan, math.nan
+    low, high = np.percentile(values, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def by_chance(k: Floats, r: Floats, dealt: Floats) -> dict[str, float]:
+    """How often the same verdicts do as well on other cases: as `dealt`, and shifted in time.
 
     `k` (kept) and `r` (return) in the order of time. NaN if all verdicts are alike.
     """
     if not len(k) or (k == k[0]).all():
         return {"p coin": math.nan, "p rotated": math.nan}
-    rng = np.random.default_rng(seed)
     own = float(k @ r) - 1e-12 * float(np.abs(r).sum())  # equal sums in another order are equal
-    dealt = [float(rng.permutation(k) @ r) for _ in range(coins)]
-    shifts = np.unique(np.linspace(1, len(k) - 1, min(coins, len(k) - 1)).astype(int))
-    turned = [float(np.roll(k, shift) @ r) for shift in shifts]
+    shifts = np.unique(np.linspace(1, len(k) - 1, min(MOST_SHIFTS, len(k) - 1)).astype(int))
+    turned = np.array([float(np.roll(k, shift) @ r) for shift in shifts])
     return {"p coin": _share(dealt, own), "p rotated": _share(turned, own)}
 
 
-def _share(others: list[float], own: float) -> float:
+def _share(others: Floats, own: float) -> float:
     """The share that is as good or better, the judge itself counted."""
-    return (1 + sum(other >= own for other in others)) / (1 + len(others))
+    return (1 + int((others >= own).sum())) / (1 + len(others))
 
 
 def _says(row: pd.Series) -> str:

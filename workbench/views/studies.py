@@ -1,0 +1,306 @@
+"""Pictures and tables for research and prompt tuning: votes, a sweep, what a veto was worth.
+
+As in `charts`, nothing is computed here beyond counting and scaling, and a made-up world says
+SYNTHETIC.
+"""
+
+from __future__ import annotations
+
+import html
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from pandas.io.formats.style import Styler
+from plotly.subplots import make_subplots
+
+from workbench.domain import Panel, Regime, UsageError
+from workbench.research.history import History
+from workbench.research.sweep import IN, OUT, SHARPE, Sweep
+from workbench.tuning.scorecard import ALWAYS
+from workbench.views.charts import AMBER, BLUE, GREEN, GREY, RED, finished
+from workbench.views.tables import caption, styled
+
+LIGHT = "#cbd5e1"
+DECISIONS = {"PROCEED": GREEN, "REDUCE": AMBER, "SKIP": RED}
+CARD = {  # figure of a scorecard: what a reader calls it, and its format
+    "cases": ("cases", "{:,.0f}"),
+    "resolved": ("resolved", "{:,.0f}"),
+    "days": ("on days", "{:,.0f}"),
+    "vetoed": ("vetoed, of the size", "{:.1%}"),
+    "mean kept": ("mean let through", "{:+.3%}"),
+    "mean vetoed": ("mean vetoed", "{:+.3%}"),
+    "sum kept": ("sum let through", "{:+.2f}"),
+    "worth": ("veto worth", "{:+.2f}"),
+    "low": ("95 % from", "{:+.2f}"),
+    "high": ("95 % to", "{:+.2f}"),
+    "worth_quote": ("worth in quote", "{:+,.2f}"),
+    "low_quote": ("from, in quote", "{:+,.2f}"),
+    "high_quote": ("to, in quote", "{:+,.2f}"),
+    "p coin": ("p coin", "{:.3f}"),
+    "p rotated": ("p rotated", "{:.3f}"),
+}
+FIGURE_FORMATS = {
+    "trades": ",d", "total return": "+.2%", SHARPE: ".2f", "max drawdown": ".2%", "rank": "d",
+}  # fmt: skip
+
+SHORT = {
+    "trades": "trades", "total return": "return", SHARPE: "Sharpe", "max drawdown": "drawdown",
+    "rank": "rank",
+}  # fmt: skip
+
+
+# --- votes ---------------------------------------------------------------------------------------
+
+
+def votes(history: History) -> go.Figure:
+    """How often each strategy voted in each regime, and how many of those votes count."""
+    signals = history.signals
+    codes = history.world.panel.context["regime"].to_numpy()
+    regime = codes[signals["t"].to_numpy(int), signals["column"].to_numpy(int)]
+    counts = signals["muted"].to_numpy() == ""
+    names = {float(r): r.name.lower().replace("_", " ") for r in Regime}
+    order = [
+        (strategy, float(r))
+        for strategy in sorted(set(signals["strategy"]))
+        for r in reversed(Regime)
+    ]
+    several = len({strategy for strategy, _ in order}) > 1
+    labels = [f"{s}, {names[r]}" if several else names[r] for s, r in order]
+    figure = go.Figure()
+    for word, chosen, color in (("counts", counts, BLUE), ("muted", ~counts, LIGHT)):
+        mine = signals["strategy"].to_numpy()
+        n = [int((chosen & (mine == s) & (regime == r)).sum()) for s, r in order]
+        figure.add_bar(
+            x=n, y=labels, orientation="h", name=word, marker_color=color,
+            text=[str(k) if k else "" for k in n], textposition="auto", textangle=0,
+        )  # fmt: skip
+    figure.update_layout(barmode="stack", hovermode="closest", legend_traceorder="normal")
+    figure.update_yaxes(automargin=True)
+    height = 200 + 34 * len(order)
+    return finished(figure, "Votes by regime", history.world.panel, height)
+
+
+def voted(history: History, symbol: str, bars: int = 24 * 60) -> go.Figure:
+    """The closes of the last `bars` bars of a symbol with every vote on them."""
+    panel = history.world.panel
+    if symbol not in panel.symbols:
+        raise UsageError(f"the world has no {symbol}; it has {', '.join(panel.symbols)}")
+    tail = panel.tail(bars)
+    figure = go.Figure()
+    figure.add_scatter(
+        x=tail.close_times, y=tail.close[symbol], name="close", line={"color": GREY, "width": 1.2}
+    )
+    own = history.signals[
+        (history.signals["symbol"] == symbol) & (history.signals["t"] >= len(panel) - len(tail))
+    ]
+    for side, mark, color in ((1, "triangle-up", GREEN), (-1, "triangle-down", RED)):
+        for muted in (False, True):
+            some = own[(own["side"] == side) & ((own["muted"] != "") == muted)]
+            if len(some):
+                word = f"{'long' if side > 0 else 'short'}{', muted' if muted else ''}"
+                figure.add_scatter(
+                    x=some["time"], y=panel.close[symbol].to_numpy()[some["t"]], mode="markers",
+                    name=word, text=some["strategy"],
+                    hovertemplate="%{text}<extra>" + word + "</extra>",
+                    marker={
+                        "symbol": f"{mark}-open" if muted else mark, "color": color, "size": 10,
+                        "opacity": 0.55 if muted else 1.0,
+                    },
+                )  # fmt: skip
+    figure.update_yaxes(tickformat=",~g")
+    return finished(figure, f"{symbol} and the votes on it", tail)
+
+
+# --- a sweep -------------------------------------------------------------------------------------
+
+
+def heatmap(done: Sweep, figure: str = SHARPE) -> go.Figure:
+    """One figure over the two parameters of a sweep, in-sample above out-of-sample; the set that
+    was best in-sample is framed in both. Raises UsageError unless two parameters were varied."""
+    varied = [name for name in done.parameters if done.frame[name].nunique() > 1]
+    if len(varied) != 2:
+        raise UsageError(
+            f"a heatmap shows two parameters; this sweep varies {', '.join(varied) or 'none'}"
+        )
+    if figure not in FIGURE_FORMATS:
+        raise UsageError(f"no figure {figure!r}; choose from {', '.join(FIGURE_FORMATS)}")
+    down, across = varied
+    parts = {
+        part: done.part(part).pivot_table(index=down, columns=across, values=figure, dropna=False)
+        for part in (IN, OUT)
+    }
+    drawn = make_subplots(
+        rows=2, shared_xaxes=True, vertical_spacing=0.13, subplot_titles=(IN, OUT)
+    )
+    best = done.best
+    for row, table in enumerate(parts.values(), start=1):
+        most = float(np.nanmax(np.abs(table.to_numpy()))) or 1.0
+        drawn.add_heatmap(
+            z=table, x=[str(v) for v in table.columns], y=[str(v) for v in table.index],
+            texttemplate="%{z:" + FIGURE_FORMATS[figure] + "}", hoverongaps=False,
+            zmin=-most, zmax=most, showscale=False, xgap=2, ygap=2,
+            colorscale=[[0.0, "#f59e8b"], [0.5, "#f8fafc"], [1.0, "#7fc6a4"]], row=row, col=1,
+        )  # fmt: skip
+        drawn.add_scatter(
+            x=[str(best[across])], y=[str(best[down])], mode="markers", row=row, col=1,
+            name="best in-sample", showlegend=row == 1, hoverinfo="skip",
+            marker={
+                "symbol": "square-open", "size": 44, "color": BLUE, "line": {"width": 3}
+            },
+        )  # fmt: skip
+        drawn.update_yaxes(title=down, type="category", row=row, col=1)
+        drawn.update_xaxes(type="category", showticklabels=True, row=row, col=1)
+    drawn.update_xaxes(title=across, row=2, col=1)
+    drawn.update_layout(hovermode="closest", legend_y=-0.14, margin_t=84)
+    return finished(
+        drawn, f"{done.strategy}, {figure} of {done.tried} sets", done.panel, height=640
+    )
+
+
+def in_and_out(done: Sweep) -> go.Figure:
+    """Sharpe in-sample against out-of-sample, a point a set; the diagonal is what would repeat."""
+    inside, outside = done.part(IN)[SHARPE], done.part(OUT)[SHARPE]
+    low, high = float(inside.min()), float(inside.max())
+    told = [", ".join(f"{name} {value}" for name, value in s.items()) for s in done.sets]
+    drawn = go.Figure()
+    drawn.add_scatter(
+        x=[low, high], y=[low, high], mode="lines", name="as good out as in", hoverinfo="skip",
+        line={"color": GREY, "dash": "dash"},
+    )  # fmt: skip
+    drawn.add_scatter(
+        x=inside, y=outside, mode="markers", name="a set", text=told,
+        marker={"color": GREY, "size": 8},
+        hovertemplate="%{text}<br>in %{x:.2f}, out %{y:.2f}<extra></extra>",
+    )  # fmt: skip
+    k = done.best_set
+    drawn.add_scatter(
+        x=[inside[k]], y=[outside[k]], mode="markers", name="best in-sample",
+        marker={"color": BLUE, "size": 14, "symbol": "star"},
+        hovertemplate=told[k] + "<extra></extra>",
+    )  # fmt: skip
+    drawn.update_xaxes(title=f"in-sample {SHARPE}")
+    drawn.update_yaxes(title=f"out-of-sample {SHARPE}")
+    drawn.update_layout(hovermode="closest", legend_y=-0.3)
+    rho = done.rank_correlation
+    rank = "unknown" if np.isnan(rho) else f"{rho:+.2f}"
+    return finished(drawn, f"Sharpe in v out of sample, rho {rank}", done.panel)
+
+
+def sweep_table(done: Sweep, n: int = 5) -> Styler:
+    """The n sets that were best in-sample, what each did out-of-sample, and how many were tried."""
+    inside, outside = done.part(IN), done.part(OUT)
+    first = inside.sort_values(["rank", SHARPE], ascending=[True, False]).index[:n]
+    table = pd.concat(
+        {
+            "set": inside.loc[first, list(done.parameters)],
+            IN: inside.loc[first, list(SHORT)].rename(columns=SHORT),
+            OUT: outside.loc[first, list(SHORT)].rename(columns=SHORT),
+        },
+        axis=1,
+    )
+    k = done.best_set
+    says = (
+        f"{done.tried} sets of {done.strategy} tried, split at {done.split:%Y-%m-%d}. The best"
+        f" in-sample had a Sharpe of {inside.loc[k, SHARPE]:.2f} there and of"
+        f" {outside.loc[k, SHARPE]:.2f} out-of-sample: rank {outside.loc[k, 'rank']}"
+        f" of {done.tried}"
+    )
+    formats = {
+        (part, short): "{:" + FIGURE_FORMATS[name] + "}"
+        for part in (IN, OUT)
+        for name, short in SHORT.items()
+    }
+    styler = _styled(table, says, "sweep", done.panel)
+    return styler.format(formats, na_rep="none").hide(axis="index")
+
+
+# --- judges --------------------------------------------------------------------------------------
+
+
+def worth(card: pd.DataFrame, panel: Panel) -> go.Figure:
+    """What the vetoes of each judge were worth, in quote currency, with the 95 % interval."""
+    shown = card[card.index != ALWAYS].iloc[::-1]
+    names = [html.escape(str(name)) for name in shown.index]
+    drawn = go.Figure()
+    drawn.add_vline(x=0.0, line={"color": GREY, "width": 1})
+    drawn.add_scatter(
+        x=shown["worth_quote"], y=names, mode="markers+text",
+        text=[f"{value:+,.0f}" for value in shown["worth_quote"]], textposition="top center",
+        marker={"size": 12, "color": [GREY] * (len(shown) - 1) + [BLUE]}, showlegend=False,
+        error_x={
+            "type": "data", "symmetric": False, "color": GREY, "thickness": 2, "width": 8,
+            "array": shown["high_quote"] - shown["worth_quote"],
+            "arrayminus": shown["worth_quote"] - shown["low_quote"],
+        },
+    )  # fmt: skip
+    drawn.update_xaxes(title="quote currency, with 95 % intervals")
+    drawn.update_yaxes(automargin=True, range=[-0.6, len(shown) - 0.3])
+    drawn.update_layout(hovermode="closest")
+    return finished(drawn, "What the vetoes were worth", panel, height=300)
+
+
+def by_decision(cases: pd.DataFrame, panel: Panel) -> go.Figure:
+    """The outcomes of the resolved cases, by what the judge said of them, and their means."""
+    known = cases[cases["return"].notna()]
+    drawn = go.Figure()
+    drawn.add_hline(y=0.0, line={"color": GREY, "width": 1})
+    for decision, color in DECISIONS.items():
+        own = known["return"][known["decision"] == decision]
+        if len(own):
+            name = f"{decision}<br>{len(own)}"
+            drawn.add_box(  # a strip: the points of a box that is not drawn
+                y=own, name=name, boxpoints="all", jitter=0.9, pointpos=0.0, showlegend=False,
+                fillcolor="rgba(0,0,0,0)", line={"color": "rgba(0,0,0,0)"}, hoverinfo="y",
+                marker={"size": 5, "opacity": 0.35, "color": color},
+            )  # fmt: skip
+            drawn.add_scatter(
+                x=[name], y=[own.mean()], mode="markers+text", text=[f"{own.mean():+.2%}"],
+                textposition="top center", showlegend=False, hoverinfo="skip",
+                marker={"symbol": "line-ew", "size": 60, "line": {"width": 3, "color": color}},
+            )  # fmt: skip
+    drawn.update_yaxes(tickformat="+.0%")
+    drawn.update_layout(hovermode="closest")
+    return finished(drawn, "Entries alone, by verdict, and their mean", panel)
+
+
+def ends_table(cases: pd.DataFrame, panel: Panel) -> Styler:
+    """How many cases got which verdict, and how their entries ended."""
+    counts = pd.crosstab(cases["decision"], cases["reason"])
+    by = cases.groupby("decision")["return"]
+    table = counts.assign(cases=by.size(), resolved=by.count(), mean=by.mean(), sum=by.sum())
+    formats = dict.fromkeys((*counts.columns, "cases", "resolved"), "{:,d}")
+    formats |= {"mean": "{:+.3%}", "sum": "{:+.2f}"}
+    says = "Every case by its verdict (across: how the entry alone ended)"
+    styler = _styled(table.rename_axis(index=None, columns=None), says, "ends", panel)
+    return styler.format(formats, na_rep="none")
+
+
+def card_table(card: pd.DataFrame, panel: Panel) -> Styler:
+    """The scorecard, a column a judge; the caption says what it says of the first."""
+    shown = card[list(CARD)].astype(float).T.rename_axis(columns=None)
+    shown.index = pd.Index([label for label, _ in CARD.values()])
+    styler = _styled(shown, f"{card.index[0]}: {card['says'].iloc[0]}", "scorecard", panel)
+    for label, form in CARD.values():
+        styler = styler.format(form, subset=pd.IndexSlice[[label], :], na_rep="")
+    return styler
+
+
+def cases_table(cases: pd.DataFrame, panel: Panel, title: str = "Cases") -> Styler:
+    """Cases with their verdict and what came of them, alone."""
+    columns = {
+        "shown": "{}", "time": "{:%Y-%m-%d %H:%M}", "symbol": "{}", "side": "{:+d}",
+        "regime": "{}", "decision": "{}", "return": "{:+.2%}", "reason": "{}", "bars": "{:.0f}",
+    }  # fmt: skip
+    table = cases[[name for name in columns if name in cases]]
+    columns = {name: columns[name] for name in table}
+    styler = _styled(table, title, "cases", panel)
+    # Escaping is asked for once more: a second format undoes the first.
+    return styler.format(columns, escape="html", na_rep="none").hide(axis="index")
+
+
+def _styled(frame: pd.DataFrame, text: str, name: str, panel: Panel) -> Styler:
+    styler = styled(frame, html.escape(caption(text, panel)), name)
+    for axis in (0, 1):
+        styler = styler.format_index(escape="html", axis=axis)
+    return styler
