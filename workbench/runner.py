@@ -163,13 +163,17 @@ def execute(
         failure = Failure(f"{notebook}: {where} {what}", exception, place, cell, tuple(tail))
         return RunFailed(Failure(*redacted(tuple(failure), secrets)))
 
+    # no open port on this machine; and named apart, for two kernels would share one file
+    sockets = tempfile.TemporaryDirectory(prefix="kernel-")
+    place_of = {"transport": "ipc", "ip": f"{sockets.name}/socket"}
     try:
-        executed = papermill.execute_notebook(
-            source, None, dict(parameters or {}), progress_bar=False,
-            kernel_name="python3", language="python", cwd=str(Path.cwd()), start_timeout=120,
-            iopub_timeout=60, on_cell_start=begins,
-            config=Config({"KernelManager": {"transport": "ipc"}}),  # no open port on this machine
-        )  # fmt: skip
+        with sockets:
+            executed = papermill.execute_notebook(
+                source, None, dict(parameters or {}), progress_bar=False,
+                kernel_name="python3", language="python", cwd=str(Path.cwd()), start_timeout=120,
+                iopub_timeout=60, on_cell_start=begins,
+                config=Config({"KernelManager": place_of}),
+            )  # fmt: skip
     except PapermillExecutionError as wrong:
         what = f"failed with {_named(wrong.ename, wrong.evalue)}"
         raise failed(_last(at), wrong.ename, what, wrong.traceback) from None

@@ -43,9 +43,7 @@ def paper(
     """Trade on paper, bar by bar into the journal; killed or stopped, it goes on where it was."""
     from workbench.trading.control import State
 
-    desk = desk_of(config, None if replay else "sample")
-    if journal is not None:
-        desk = replace(desk, journal_path=journal)
+    desk = desk_of(config, None if replay else "sample", journal=journal)
     outcome, head = run_paper(desk, replay, speed, another)
     result = {
         "journal": str(desk.journal_path), "mode": outcome.mode, "bars": outcome.bars,
@@ -94,7 +92,7 @@ def status(journal: JournalFile = None, as_json: Json = False, config: Config = 
     from workbench.trading.record import read_record
     from workbench.trading.status import standing
 
-    path = journal or desk_of(config, None).journal_path
+    path = desk_of(config, journal=journal).journal_path
     stands = standing(path, datetime.now(UTC))
     result: dict[str, Any] = {"journal": str(path), **asdict(stands)}
     lines = [str(stands)]
@@ -150,7 +148,7 @@ def halt(
     from workbench.journal import Journal
     from workbench.trading.control import halt, read_control
 
-    path = journal or desk_of(config, None).journal_path
+    path = desk_of(config, journal=journal).journal_path
     halt(path, by or whoami(), why, flatten, datetime.now(UTC))
     with Journal.open(path, readonly=True) as opened:
         control = read_control(opened)
@@ -162,6 +160,6 @@ def _order(
 ) -> None:
     from workbench.trading.control import order
 
-    path = journal or desk_of(config, None).journal_path
+    path = desk_of(config, journal=journal).journal_path
     control = order(path, do, by or whoami(), why, datetime.now(UTC))
     say(as_json, {"journal": str(path), **asdict(control)}, [f"{path}: {control}"])

@@ -40,7 +40,7 @@ def publish(
     from workbench.journal import Journal
     from workbench.trading.record import read_record
 
-    path = journal or desk_of(config, None).journal_path
+    path = desk_of(config, journal=journal).journal_path
     with progress_bars() as progress, Journal.open(path, readonly=True) as opened:
         opened.verify(lambda done, total: progress(done, total, "verifying the journal"))
         record = read_record(opened)

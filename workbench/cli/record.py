@@ -18,7 +18,7 @@ def journal_verify(
     """Prove that no row was edited or taken out since it was written."""
     from workbench.journal import Journal
 
-    path = journal or desk_of(config, None).journal_path
+    path = desk_of(config, journal=journal).journal_path
     with Journal.open(path, readonly=True) as opened, progress_bars() as progress:
         head = opened.verify(lambda done, total: progress(done, total, "verifying"))
     result = {"journal": str(path), "rows": head.seq, "head": head.hash, "intact": True}
@@ -36,7 +36,7 @@ def journal_tail(
     """The last rows."""
     from workbench.journal import Journal
 
-    path = journal or desk_of(config, None).journal_path
+    path = desk_of(config, journal=journal).journal_path
     with Journal.open(path, readonly=True) as opened:
         rows = opened.tail(n, kind)
     result = {

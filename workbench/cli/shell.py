@@ -6,6 +6,7 @@ import getpass
 import json
 import math
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,7 +32,13 @@ def whoami() -> str:
         return f"user {os.getuid()}"
 
 
-def desk_of(config: Path | None, venue: str | None, judge: str | None = None) -> Desk:
+def desk_of(
+    config: Path | None,
+    venue: str | None = None,
+    judge: str | None = None,
+    journal: Path | None = None,
+) -> Desk:
+    """The desk that a command works on. If it is HALTED, every command says so."""
     from dataclasses import replace
 
     from workbench.desk import load_desk, load_judge
@@ -41,7 +48,18 @@ def desk_of(config: Path | None, venue: str | None, judge: str | None = None) ->
         desk = replace(desk, judge=load_judge(judge))
     if venue is not None:
         desk = replace(desk, source=replace(desk.source, venue=venue))
+    if journal is not None:
+        desk = replace(desk, journal_path=journal)
+    _say_if_halted(desk.journal_path)
     return desk
+
+
+def _say_if_halted(journal: Path) -> None:
+    if Path(f"{journal}.HALT").exists():  # looked at before anything heavy is loaded
+        from workbench.trading.control import Control, by_file, halt_file
+
+        told = by_file(Control(), halt_file(journal))
+        print(f"workbench: the desk of {journal} is {told}", file=sys.stderr)
 
 
 def history_of(desk: Desk, start: str | None, end: str | None, progress: Progress) -> History:

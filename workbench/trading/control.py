@@ -53,7 +53,7 @@ class Control:
     def __str__(self) -> str:
         if self.state is State.RUNNING:
             return "RUNNING"
-        said = f": {self.why}" if self.why else ""
+        said = f" ({self.why})" if self.why else ""
         back = (
             "re-arm with `workbench rearm --by NAME`"
             if self.state is State.HALTED
@@ -69,8 +69,9 @@ def halt_file(journal: Path) -> Path:
 
 def read_control(journal: Journal, known: Control | None = None) -> Control:
     """The state by the journal's orders after those in `known`, and by the HALT file."""
-    known = known or Control()
-    control = fold(replace(known, by_file=False), journal.rows(KIND, after=known.seq))
+    if known is None or known.by_file:
+        known = Control()  # a file is no order; what was ordered before it is read again
+    control = fold(known, journal.rows(KIND, after=known.seq))
     return by_file(control, halt_file(journal.path))
 
 
