@@ -32,6 +32,7 @@ app.command()(publish.publish)
 app.command()(notebooks.run)
 app.add_typer(lake.app, name="data")
 app.add_typer(record.app, name="journal")
+app.add_typer(notebooks.app, name="schedule")
 
 
 @app.command()

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic_settings import (
@@ -42,6 +42,7 @@ from workbench.risk.correlation import HISTORY_DAYS
 from workbench.strategies.regime import HISTORY_DAYS as REGIME_DAYS
 from workbench.strategies.regime import with_regime
 from workbench.strategies.vote import Strategy
+from workbench.trading.schedule import Job
 
 CONFIG = "desk.toml"
 AUTO = "auto"
@@ -161,6 +162,19 @@ class _DataTable(_Table):
     timeframe: str = "1h"
 
 
+class _JobTable(_Table):
+    cron: str
+    command: tuple[str, ...]
+
+
+def _jobs() -> dict[str, _JobTable]:
+    """Without a [schedule]: the week's page on Monday, a look at the risk every day."""
+    return {
+        "weekly": _JobTable(cron="10 0 * * 1", command=("publish", "--week", "last")),
+        "risk": _JobTable(cron="20 0 * * *", command=("run", "04_risk_review")),
+    }
+
+
 def _numbers(name: str, defaults: Mapping[str, float]) -> type[_Table]:
     fields: dict[str, Any] = {key: (float, value) for key, value in defaults.items()}
     return create_model(name, __base__=_Table, **fields)
@@ -182,6 +196,7 @@ class Settings(BaseSettings):
     data: _DataTable = Field(default_factory=_DataTable)
     limits: _LimitsTable = Field(default_factory=_LimitsTable)  # type: ignore[valid-type]
     costs: _CostsTable = Field(default_factory=_CostsTable)  # type: ignore[valid-type]
+    schedule: dict[str, _JobTable] = Field(default_factory=_jobs)
 
     @classmethod
     def settings_customise_sources(
@@ -227,6 +242,13 @@ def load_judge(name: str) -> Judge:
     return _plugin("judges", name)
 
 
+def load_schedule(path: str | Path = CONFIG) -> tuple[Job, ...]:
+    """The jobs of a desk.toml, or the default ones. Raises UsageError naming the job."""
+    file = Path(path)
+    table = _settings(file if file.is_file() else None).schedule
+    return tuple(Job(name, job.cron, job.command) for name, job in table.items())
+
+
 def _settings(file: Path | None) -> Settings:
     where = str(file or "the environment")
     try:
@@ -243,8 +265,9 @@ def _settings(file: Path | None) -> Settings:
 
 def _nearest(location: Sequence[int | str]) -> str:
     model: Any = Settings
-    for part in location[:-1]:
-        model = model.model_fields[str(part)].annotation
+    for part in location[:-1]:  # below a table of tables, such as [schedule.NAME], comes its kind
+        fields = getattr(model, "model_fields", None)
+        model = fields[str(part)].annotation if fields else get_args(model)[1]
     close = difflib.get_close_matches(str(location[-1]), list(model.model_fields), 1, 0.0)
     return "; the nearest valid one is " + ".".join([*map(str, location[:-1]), close[0]])
 
