@@ -19,7 +19,7 @@ from workbench.research.history import History, run_history
 from workbench.research.sweep import IN, OUT, SHARPE, Sweep, sweep
 from workbench.strategies.ema_adx import ema_adx
 from workbench.strategies.rsi_bounce import rsi_bounce
-from workbench.tuning.scorecard import resolved, scorecard, telling
+from workbench.tuning.scorecard import COIN, resolved, scorecard, telling
 from workbench.views import studies
 
 GRID = {"fast": [6, 12], "slow": [26, 48, 72]}
@@ -191,16 +191,18 @@ def test_the_tables_caption_says_how_many_were_tried_and_what_the_best_did(done:
     assert f"rank {rank} of 6" in html
 
 
-def test_the_worth_of_the_veto_is_drawn_with_its_interval(
+def test_the_worth_of_the_veto_is_drawn_with_its_interval_before_the_coins(
     cases: pd.DataFrame, world: World
 ) -> None:
     card = scorecard(cases)
-    [points] = studies.worth(card, world.panel).data
-    judge = card.iloc[0]
-    assert points.y[-1] == card.index[0] == "RUBRIC (not an LLM)"
-    assert points.x[-1] == judge["worth_quote"]
-    assert points.x[-1] + points.error_x.array[-1] == pytest.approx(judge["high_quote"])
-    assert points.x[-1] - points.error_x.arrayminus[-1] == pytest.approx(judge["low_quote"])
+    judge, coin = card.iloc[0], card.loc[COIN]
+    figure = studies.worth(card, world.panel)
+    [points] = figure.data
+    assert (coin["low_quote"], coin["high_quote"]) in [(s.x0, s.x1) for s in figure.layout.shapes]
+    assert list(points.y) == [card.index[0]] == ["RUBRIC (not an LLM)"]
+    assert points.x[0] == judge["worth_quote"]
+    assert points.x[0] + points.error_x.array[0] == pytest.approx(judge["high_quote"])
+    assert points.x[0] - points.error_x.arrayminus[0] == pytest.approx(judge["low_quote"])
     assert judge["says"] in studies.card_table(card, world.panel).to_html()
 
 

@@ -17,7 +17,7 @@ from plotly.subplots import make_subplots
 from workbench.domain import Panel, Regime, UsageError
 from workbench.research.history import History
 from workbench.research.sweep import IN, OUT, SHARPE, Sweep
-from workbench.tuning.scorecard import ALWAYS
+from workbench.tuning.scorecard import ALWAYS, COIN
 from workbench.views.charts import AMBER, BLUE, GREEN, GREY, RED, finished
 from workbench.views.tables import caption, styled
 
@@ -219,25 +219,31 @@ def sweep_table(done: Sweep, n: int = 5) -> Styler:
 
 
 def worth(card: pd.DataFrame, panel: Panel) -> go.Figure:
-    """What the vetoes of each judge were worth, in quote currency, with the 95 % interval."""
-    shown = card[card.index != ALWAYS].iloc[::-1]
+    """What a judge's vetoes were worth, in quote currency, with the 95 % interval; behind it the
+    range in which 95 % of the coins lie: a point inside it shows no skill."""
+    shown, coin = card.drop(index=[ALWAYS, COIN]), card.loc[COIN]
     names = [html.escape(str(name)) for name in shown.index]
     drawn = go.Figure()
     drawn.add_vline(x=0.0, line={"color": GREY, "width": 1})
+    if coin[["low_quote", "high_quote"]].notna().all():
+        drawn.add_vrect(
+            x0=coin["low_quote"], x1=coin["high_quote"], fillcolor=AMBER, opacity=0.15,
+            line_width=0, annotation_text="95 % of coins", annotation_position="top left",
+        )  # fmt: skip
     drawn.add_scatter(
         x=shown["worth_quote"], y=names, mode="markers+text",
         text=[f"{value:+,.0f}" for value in shown["worth_quote"]], textposition="top center",
-        marker={"size": 12, "color": [GREY] * (len(shown) - 1) + [BLUE]}, showlegend=False,
+        marker={"size": 12, "color": BLUE}, showlegend=False,
         error_x={
-            "type": "data", "symmetric": False, "color": GREY, "thickness": 2, "width": 8,
+            "type": "data", "symmetric": False, "color": BLUE, "thickness": 2, "width": 8,
             "array": shown["high_quote"] - shown["worth_quote"],
             "arrayminus": shown["worth_quote"] - shown["low_quote"],
         },
     )  # fmt: skip
-    drawn.update_xaxes(title="quote currency, with 95 % intervals")
-    drawn.update_yaxes(automargin=True, range=[-0.6, len(shown) - 0.3])
+    drawn.update_xaxes(title="quote currency")
+    drawn.update_yaxes(automargin=True, range=[-0.8, len(shown) - 0.2])
     drawn.update_layout(hovermode="closest")
-    return finished(drawn, "What the vetoes were worth", panel, height=300)
+    return finished(drawn, "What the vetoes were worth", panel, height=260)
 
 
 def by_decision(cases: pd.DataFrame, panel: Panel) -> go.Figure:
@@ -256,7 +262,7 @@ def by_decision(cases: pd.DataFrame, panel: Panel) -> go.Figure:
             )  # fmt: skip
             drawn.add_scatter(
                 x=[name], y=[own.mean()], mode="markers+text", text=[f"{own.mean():+.2%}"],
-                textposition="top center", showlegend=False, hoverinfo="skip",
+                textposition="bottom center", showlegend=False, hoverinfo="skip",
                 marker={"symbol": "line-ew", "size": 60, "line": {"width": 3, "color": color}},
             )  # fmt: skip
     drawn.update_yaxes(tickformat="+.0%")
