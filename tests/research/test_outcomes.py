@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from tests.panels import MISSING, Bar, flat, world
 from tests.recorded import spot_panel
 from tests.rough import COMPILED, Rough, rough_panel
+from workbench.arrays import rules_fingerprint
 from workbench.domain import Costs, Limits, Panel, Proposal, UsageError
 from workbench.research.metrics import trades
-from workbench.research.outcomes import OUTCOME_COLUMNS, outcomes
+from workbench.research.outcomes import OUTCOME_COLUMNS, kernel, outcomes
 from workbench.research.replay import replay
 
 SHORTS = Limits(allow_short=True)
@@ -201,3 +202,11 @@ def test_every_kind_of_end_is_among_the_rough_ones() -> None:
             limits = Limits(take_profit_share=share)
             seen |= set(outcomes(panel, random_cells(panel, 200, seed), limits)["reason"])
     assert seen == {"stop", "trail", "take_profit", "open", "void", "refused"}
+
+
+def test_the_compiled_loop_is_of_this_state_of_the_rule_files() -> None:
+    """The fingerprint is in the closure, and so in numba's cache key: no old rule is served."""
+    loop = kernel(rules_fingerprint())
+    plain = getattr(loop, "py_func", loop)
+    assert rules_fingerprint() in [cell.cell_contents for cell in plain.__closure__]
+    assert kernel("of other rules") is not loop

@@ -163,6 +163,14 @@ def test_a_judge_that_vetoes_nothing_is_worth_nothing_without_a_warning() -> Non
     assert judge["says"] == "it took nothing away"
 
 
+def test_the_judge_that_always_proceeds_is_its_own_baseline() -> None:
+    r = returns(2)
+    card = scorecard(cases(np.ones(len(r)), r, A_DAY).assign(source=ALWAYS))
+    assert list(card.index) == [ALWAYS, COIN]
+    assert card.loc[ALWAYS, "says"] == "it took nothing away"
+    assert card.loc[COIN, ["worth", "low", "high"]].tolist() == [0.0, 0.0, 0.0]
+
+
 def test_a_judge_that_vetoes_everything_lets_no_mean_through() -> None:
     r = returns(2)
     judge = scorecard(cases(np.zeros(len(r)), r, A_DAY)).loc["TEST"]

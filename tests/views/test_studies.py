@@ -206,6 +206,14 @@ def test_the_worth_of_the_veto_is_drawn_with_its_interval_before_the_coins(
     assert judge["says"] in studies.card_table(card, world.panel).to_html()
 
 
+def test_the_judge_that_always_proceeds_is_drawn_at_nothing(
+    cases: pd.DataFrame, world: World
+) -> None:
+    always = cases.assign(source="ALWAYS (no judge)", kept=1.0)
+    [points] = studies.worth(scorecard(always), world.panel).data
+    assert (list(points.y), list(points.x)) == (["ALWAYS (no judge)"], [0.0])
+
+
 def test_every_resolved_case_is_a_point_of_its_verdict(cases: pd.DataFrame, world: World) -> None:
     figure = studies.by_decision(cases, world.panel)
     points = [box.y for box in figure.data if box.type == "box"]

@@ -69,15 +69,18 @@ def scorecard(cases: pd.DataFrame, seed: int = 0, coins: int = 2_000) -> pd.Data
     dealt = deal(k, r, seed, coins)
     blind = np.full(len(k), k.mean() if len(k) else math.nan)
     rows = {
-        name: _row(k, r, stake, sum_interval((k - 1.0) * r, days, seed)) | by_chance(k, r, dealt),
-        ALWAYS: _row(np.ones(len(k)), r, stake, sum_interval(0.0 * r, days, seed)),
         COIN: _row(blind, r, stake, _middle(dealt - r.sum())),
+        ALWAYS: _row(np.ones(len(k)), r, stake, sum_interval(0.0 * r, days, seed)),
+        # last, for the judge may be ALWAYS
+        name: _row(k, r, stake, sum_interval((k - 1.0) * r, days, seed)) | by_chance(k, r, dealt),
     }
-    card = pd.DataFrame.from_dict(rows, orient="index")
+    order = list(dict.fromkeys([name, ALWAYS, COIN]))
+    card = pd.DataFrame.from_dict(rows, orient="index").loc[order]
     card.insert(0, "cases", len(cases))
     card.insert(1, "resolved", len(known))
     card.insert(2, "days", len(np.unique(days)))
-    card["says"] = [_says(card.iloc[0]), "the baseline", "what luck is worth"]
+    words = {COIN: "what luck is worth", ALWAYS: "the baseline", name: _says(card.loc[name])}
+    card["says"] = [words[judge] for judge in order]
     return card.rename_axis("judge")
 
 

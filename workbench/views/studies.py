@@ -221,7 +221,8 @@ def sweep_table(done: Sweep, n: int = 5) -> Styler:
 def worth(card: pd.DataFrame, panel: Panel) -> go.Figure:
     """What a judge's vetoes were worth, in quote currency, with the 95 % interval; behind it the
     range in which 95 % of the coins lie: a point inside it shows no skill."""
-    shown, coin = card.drop(index=[ALWAYS, COIN]), card.loc[COIN]
+    first, coin = card.index[0], card.loc[COIN]
+    shown = card.drop(index=[name for name in (ALWAYS, COIN) if name != first])
     names = [html.escape(str(name)) for name in shown.index]
     drawn = go.Figure()
     drawn.add_vline(x=0.0, line={"color": GREY, "width": 1})
