@@ -72,15 +72,39 @@ def test_demo_ends_with_a_page_and_five_figures(demonstrated: dict, home: Path) 
     assert len(list((home / "reports/assets").iterdir())) == 1
 
 
-def test_demo_walks_the_page_into_a_journal_that_verifies(demonstrated: dict, home: Path) -> None:
-    """The last month bar by bar gave the replay's fills, a row a bar."""
-    assert demonstrated["page_equals_replay"] is True
-    verified = answer(home, "journal", "verify")
+def test_demo_trades_a_quarter_on_paper_as_the_replay_would(demonstrated: dict, home: Path) -> None:
+    """Bar by bar into a journal of its own that verifies: same fills, same equity, a row a bar."""
+    assert demonstrated["paper_equals_replay"] is True
+    own = ("--journal", demonstrated["journal"])
+    verified = answer(home, "journal", "verify", *own)
     assert verified["intact"] is True
-    assert verified["rows"] >= demonstrated["journal_rows"] == 30 * 24
-    rows = answer(home, "journal", "tail", "-n", "3", "--kind", "cycle")["rows"]
+    assert verified["rows"] == demonstrated["paper_bars"] + 1 == 91 * 24 + 1
+    rows = answer(home, "journal", "tail", "-n", "3", "--kind", "cycle", *own)["rows"]
     assert [row["kind"] for row in rows] == ["cycle"] * 3
     assert rows[-1]["body"]["source"].startswith("SYNTHETIC")
+
+
+def test_demo_ends_with_a_published_week(demonstrated: dict, home: Path) -> None:
+    """Made-up weeks are published apart from the public record, and say what they are."""
+    week = home / "reports/demo/2023-W13"
+    assert demonstrated["week"] == str(week / "index.html")
+    assert {file.name for file in week.iterdir()} == {
+        "index.html", "report.json", "trades.csv", "equity.csv"
+    }  # fmt: skip
+    page = (week / "index.html").read_text()
+    assert "SYNTHETIC" in page
+    assert "http" not in page.replace("http-equiv", "")
+    told = json.loads((week / "report.json").read_text())
+    assert told["journal"]["row"] == demonstrated["paper_bars"] + 1
+
+
+def test_a_second_demo_adds_nothing_and_changes_no_byte(demonstrated: dict, home: Path) -> None:
+    """The run is complete, the week the same."""
+    week = home / "reports/demo/2023-W13"
+    before = {file.name: file.read_bytes() for file in week.iterdir()}
+    again = answer(home, "demo")
+    assert again["paper_bars"] == demonstrated["paper_bars"]
+    assert {file.name: file.read_bytes() for file in week.iterdir()} == before
 
 
 def test_replay_of_the_sample_world_is_kept_in_the_journal(demonstrated: dict, home: Path) -> None:

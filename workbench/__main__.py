@@ -12,7 +12,7 @@ import sys
 
 import typer
 
-from workbench.cli import lake, notebooks, paper, publish, record, years
+from workbench.cli import demo, lake, notebooks, panel, paper, publish, record, replay
 from workbench.cli.shell import Config, Json, desk_of, say
 from workbench.errors import WorkbenchError
 
@@ -20,14 +20,15 @@ app = typer.Typer(
     help="A trading desk in notebooks: data, strategies, a judge, risk and execution.",
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
 )  # fmt: skip
-app.command()(years.demo)
-app.command()(years.replay)
+app.command()(demo.demo)
+app.command()(replay.replay)
 app.command()(paper.paper)
 app.command()(paper.status)
 app.command()(paper.pause)
 app.command()(paper.resume)
 app.command()(paper.halt)
 app.command()(paper.rearm)
+app.command()(panel.panel)
 app.command()(publish.publish)
 app.command()(notebooks.run)
 app.add_typer(lake.app, name="data")

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.walk import Walk, agrees, walk
 from workbench.data.lake import Lake
 from workbench.data.snapshot import World
 from workbench.desk import Desk, Source
@@ -18,7 +19,6 @@ from workbench.judges.case import case_hash
 from workbench.judges.rubric import rubric
 from workbench.research.history import History, run_history, why_no_trade
 from workbench.research.metrics import summary
-from workbench.research.walk import Walk, agrees, walk
 from workbench.strategies.ema_adx import ema_adx
 from workbench.strategies.news_sentiment import news_sentiment
 from workbench.strategies.rsi_bounce import rsi_bounce

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from workbench.cli.shell import Json, progress_bars, say
+from workbench.cli.shell import Json, desk_of, progress_bars, say
 from workbench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def run(
     """Run a notebook under a deadline; the result is kept whole, or with the cause of its end."""
     from workbench.runner import find_notebook, run_notebook
 
+    desk_of(None)  # says so if it is HALTED
     path = find_notebook(notebook)
     if what:
         _say_parameters(path, as_json)
@@ -166,6 +167,7 @@ def _jobs(context: typer.Context) -> tuple[Job, ...]:
     from workbench.desk import load_schedule
     from workbench.trading.schedule import check_commands
 
+    desk_of(None)  # says so if it is HALTED
     jobs = load_schedule()
     root: Any = context.find_root().command
     check_commands(jobs, root.commands)
