@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -413,18 +414,24 @@ time.sleep(600)
 """
 
 
-def test_a_hang_is_ended_at_the_deadline_with_all_that_it_started(tmp_path: Path) -> None:
+def test_a_hang_is_ended_at_the_deadline_with_all_that_it_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Kernel, daemons in sessions of their own, an orphan: nobody is left; the run is red."""
+    monkeypatch.chdir(tmp_path)
     pid = tmp_path / "pid"
     notebook = write(tmp_path / "hang.ipynb", "1", HANG.format("DEADLINE", str(pid)))
-    done = run(notebook, deadline_s=15.0)
-    assert not done.green
-    assert pid.exists(), "the deadline came before the cell did"
+    for deadline_s in (8.0, 60.0):  # the second for a machine too busy to reach the cell by then
+        done = run(notebook, deadline_s=deadline_s)
+        assert not done.green
+        if pid.exists():
+            break
     assert done.failure is not None
     assert done.failure.exception == "DeadlineExceeded"
-    assert "not done after 15 s, and ended in cell 'c1' (index 2)" in str(done.cause)
+    assert f"not done after {deadline_s:g} s, and ended in cell 'c1' (index 2)" in str(done.cause)
     assert [f.name for f in done.folder.iterdir()] == ["run.json"]
     assert alive("LEFT-DEADLINE") == []
+    assert {f.name for f in tmp_path.iterdir()} == {"hang.ipynb", "pid", "runs"}  # and no socket
     assert gone(int(pid.read_text()))
     assert alive(str(notebook)) == []
 
@@ -441,6 +448,17 @@ def test_a_dead_kernel_is_red_and_names_the_cell(tmp_path: Path, end: str) -> No
     assert [f.name for f in done.folder.iterdir()] == ["run.json"]
 
 
+def test_a_crash_of_papermills_own_process_is_red_and_ends_the_kernel(tmp_path: Path) -> None:
+    """As when the machine runs out of memory; what was left says where it was."""
+    pid = tmp_path / "pid"
+    crash = f"import os, time\nopen({str(pid)!r}, 'w').write(str(os.getpid()))\n"
+    done = run(write(tmp_path / "a.ipynb", f"{crash}os.kill(os.getppid(), 9)\ntime.sleep(600)"))
+    assert done.failure is not None
+    assert (done.failure.exception, done.failure.cell_id) == ("Crashed", "c0")
+    assert "the process that ran it ended with code -9" in str(done.cause)
+    assert gone(int(pid.read_text()))
+
+
 def test_a_notebook_that_stops_early_is_red(tmp_path: Path) -> None:
     """papermill takes `sys.exit()` for success and lets the rest never run."""
     done = run(write(tmp_path / "stop.ipynb", "import sys\nsys.exit()", "2"))
@@ -453,11 +471,22 @@ def test_a_red_run_leaves_latest_at_the_green_one(tmp_path: Path) -> None:
     now = datetime(2026, 1, 1, tzinfo=UTC)
     notebook = write(tmp_path / "a.ipynb", "assert ok", parameters="ok: bool = True")
     first = run(notebook, now=lambda: now)
-    second = run(notebook, {"ok": False}, now=lambda: now + timedelta(seconds=1))
-    third = run(notebook, {"ok": False}, now=lambda: now + timedelta(seconds=1))
+    late = {"deadline_s": 0.01, "now": lambda: now + timedelta(seconds=1)}
+    second, third = run(notebook, {"ok": False}, **late), run(notebook, {"ok": False}, **late)
     assert (first.green, second.green, third.green) == (True, False, False)
     assert (tmp_path / "runs/a/latest").resolve() == first.folder.resolve()
     assert third.folder.name == f"{second.folder.name}-2"
+
+
+def test_runs_at_the_same_time_in_the_same_folder_keep_apart(tmp_path: Path) -> None:
+    """Each has its own kernel, sockets and artefact, also two of one notebook."""
+    say = "import time\ntime.sleep(1)\nprint(word * 3)"
+    notebook = write(tmp_path / "say.ipynb", say, parameters="word: str = ''")
+    with ThreadPoolExecutor() as pool:
+        both = list(pool.map(lambda word: run(notebook, {"word": word}), ["ab", "cd"]))
+    for done, text in zip(both, ("ababab", "cdcdcd"), strict=True):
+        assert done.green, done.cause
+        assert text in (done.folder / "notebook.ipynb").read_text()
 
 
 def test_execute_in_this_process_raises_with_the_cell(tmp_path: Path) -> None:
@@ -469,14 +498,19 @@ def test_execute_in_this_process_raises_with_the_cell(tmp_path: Path) -> None:
         execute(tmp_path / "none.ipynb", tmp_path / "out")
 
 
-def test_a_killed_run_ends_its_kernel_and_its_remains_go_at_the_next_start(tmp_path: Path) -> None:
+def test_a_killed_run_ends_its_kernel_and_its_remains_go_at_the_next_start(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     """SIGKILL gives no time to tidy: the child does when its parent is gone, the next run the rest.
 
     A run that is still going keeps its own folder."""
     pid = tmp_path / "pid"
     write(tmp_path / "long.ipynb", HANG.format("KILLED", str(pid)), parameters="n: int = 1")
     command = [sys.executable, "-m", "workbench", "run", "long.ipynb", "--runs", "runs"]
-    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL) as shell:
+    scratch = tmp_path_factory.mktemp("k")  # short, as a socket's path has to be
+    with subprocess.Popen(
+        command, cwd=tmp_path, stderr=subprocess.DEVNULL, env=os.environ | {"TMPDIR": str(scratch)}
+    ) as shell:
         assert soon(pid.exists)
         (mine,) = (tmp_path / "runs/long").glob(".part-*")
         with pytest.raises(UsageError):
@@ -488,6 +522,7 @@ def test_a_killed_run_ends_its_kernel_and_its_remains_go_at_the_next_start(tmp_p
         shell.send_signal(signal.SIGKILL)
     assert soon(lambda: gone(int(pid.read_text())))
     assert soon(lambda: alive("LEFT-KILLED") == [])
+    assert soon(lambda: list(scratch.iterdir()) == [])
     assert mine.exists()
     run(tmp_path / "long.ipynb", deadline_s=0.01)
     assert not mine.exists()
@@ -515,10 +550,8 @@ def test_run_lists_what_a_notebook_may_be_asked(tmp_path: Path) -> None:
     [
         (["lok"], 2, "the nearest in notebooks/ is look"),
         (["look", "-p", "n=abc"], 2, "n must be int, and 'abc' is not"),
-        (["look", "-p", "m=1"], 2, "the nearest is n"),
         (["look", "-p", "n"], 2, "-p takes name=value"),
         (["look", "-p", "n=1", "-p", "n=2"], 2, "given twice"),
-        (["look", "--deadline", "0"], 2, "it must be above 0"),
         (["look", "--deadline", "nan"], 2, "it must be above 0"),
         (["torn.ipynb"], 1, "torn.ipynb is not a notebook"),
     ],
@@ -564,5 +597,5 @@ def test_a_notebook_is_found_by_path_or_by_name(tmp_path: Path) -> None:
     assert find_notebook("one", tmp_path) == there
     with pytest.raises(UsageError, match=r"the nearest in .* is one"):
         find_notebook("oen", tmp_path)
-    with pytest.raises(UsageError, match="in this folder"):
+    with pytest.raises(UsageError, match="run this in the project's folder"):
         find_notebook("one", tmp_path / "none")

@@ -21,6 +21,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from workbench.errors import DataError, UsageError
 from workbench.redact import named_like_a_secret, secrets_in, shaped_like_a_secret
 
+NOTEBOOKS = Path("notebooks")
 _PLAIN: dict[str, Any] = {"str": str, "int": int, "float": float, "bool": bool, "None": None}
 _NESTED: dict[str, Any] = {
     "list": list, "dict": dict, "Literal": Literal, "Optional": Optional, "Union": Union,
@@ -39,6 +40,18 @@ class Parameter(NamedTuple):
     kind: str
     default: str | None
     help: str
+
+
+def find_notebook(name: str, notebooks: Path = NOTEBOOKS) -> Path:
+    """A path, or the bare name of one in `notebooks`. Raises UsageError naming the nearest."""
+    for path in (Path(name), notebooks / f"{name}.ipynb"):
+        if path.is_file():
+            return path
+    there = sorted(path.stem for path in notebooks.glob("*.ipynb"))
+    if not there:
+        raise UsageError(f"there is no notebook {name} here; run this in the project's folder")
+    close = difflib.get_close_matches(Path(name).stem, there, 1, 0.0)[0]
+    raise UsageError(f"there is no notebook {name}; the nearest in {notebooks}/ is {close}")
 
 
 def read_notebook(notebook: Path) -> nbformat.NotebookNode:

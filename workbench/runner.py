@@ -12,7 +12,6 @@ artefact appears whole under its name or not at all:
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import os
@@ -20,7 +19,6 @@ import queue
 import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import uuid
@@ -30,6 +28,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import nbformat
@@ -41,7 +40,13 @@ from traitlets.config import Config
 from workbench.errors import DataError, UsageError, WorkbenchError
 from workbench.files import locked, point
 from workbench.journal_json import to_json
-from workbench.parameters import Parameter, checked, parameters_of, read_notebook
+from workbench.parameters import (
+    Parameter,
+    checked,
+    find_notebook,
+    parameters_of,
+    read_notebook,
+)
 from workbench.ports import Progress
 from workbench.redact import redacted, secrets_in
 
@@ -51,7 +56,6 @@ __all__ = [
 ]  # fmt: skip
 
 DEADLINE_S = 900.0
-NOTEBOOKS = Path("notebooks")
 _LINES = 20  # of a traceback, from its end
 _MARK = "_WORKBENCH_RUN"  # every process that a run starts inherits it
 _PART = ".part-"
@@ -119,18 +123,6 @@ class Run:
         }
 
 
-def find_notebook(name: str, notebooks: Path = NOTEBOOKS) -> Path:
-    """A path, or the bare name of one in `notebooks`. Raises UsageError naming the nearest."""
-    for path in (Path(name), notebooks / f"{name}.ipynb"):
-        if path.is_file():
-            return path
-    there = sorted(path.stem for path in notebooks.glob("*.ipynb"))
-    if not there:
-        raise UsageError(f"there is no notebook {name} and no {notebooks}/ in this folder")
-    close = difflib.get_close_matches(Path(name).stem, there, 1, 0.0)[0]
-    raise UsageError(f"there is no notebook {name}; the nearest in {notebooks}/ is {close}")
-
-
 # --- in this process ---------------------------------------------------------------------------
 
 
@@ -139,17 +131,18 @@ def execute(
     folder: Path,
     parameters: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
+    scratch: Path | None = None,
 ) -> nbformat.NotebookNode:
     """Run a notebook from top to bottom; the executed copy ends in `folder`, whole or not at all.
 
     It is kept and returned without the environment's secrets. `progress` is told the id of each
-    cell as it begins. Raises UsageError for a notebook that is not there, RunFailed (a DataError)
-    with the cell and the cause.
+    cell as it begins; the kernel's sockets lie in `scratch`, by default a temporary folder. Raises
+    UsageError for a notebook that is not there, RunFailed (a DataError) with cell and cause.
     """
     source = read_notebook(notebook)
     places = {cell.id: index for index, cell in enumerate(source.cells)}
     secrets = secrets_in(os.environ)
-    at: list[str] = []
+    at: list[str | None] = [None]
 
     def begins(cell: nbformat.NotebookNode, cell_index: int) -> None:
         at[:] = [cell.id]
@@ -163,24 +156,21 @@ def execute(
         failure = Failure(f"{notebook}: {where} {what}", exception, place, cell, tuple(tail))
         return RunFailed(Failure(*redacted(tuple(failure), secrets)))
 
-    # no open port on this machine; and named apart, for two kernels would share one file
-    sockets = tempfile.TemporaryDirectory(prefix="kernel-")
-    place_of = {"transport": "ipc", "ip": f"{sockets.name}/socket"}
     try:
-        with sockets:
+        with ExitStack() as held:
+            sockets = scratch or Path(held.enter_context(TemporaryDirectory(prefix="wb-")))
             executed = papermill.execute_notebook(
                 source, None, dict(parameters or {}), progress_bar=False,
                 kernel_name="python3", language="python", cwd=str(Path.cwd()), start_timeout=120,
-                iopub_timeout=60, on_cell_start=begins,
-                config=Config({"KernelManager": place_of}),
+                iopub_timeout=60, on_cell_start=begins, config=_sockets_in(sockets),
             )  # fmt: skip
     except PapermillExecutionError as wrong:
         what = f"failed with {_named(wrong.ename, wrong.evalue)}"
-        raise failed(_last(at), wrong.ename, what, wrong.traceback) from None
+        raise failed(at[0], wrong.ename, what, wrong.traceback) from None
     except Exception as wrong:  # noqa: BLE001 - a dead kernel comes in many classes, all of them red
         kind = type(wrong).__name__
         what = "ended its kernel" if kind == "DeadKernelError" else "could not be run"
-        raise failed(_last(at), kind, f"{what} ({_named(kind, wrong)})", []) from None
+        raise failed(at[0], kind, f"{what} ({_named(kind, wrong)})", []) from None
     _all_ran(executed, failed)
     executed = redacted(executed, secrets)
     folder.mkdir(parents=True, exist_ok=True)
@@ -188,6 +178,12 @@ def execute(
     nbformat.write(executed, part)
     part.replace(folder / "notebook.ipynb")
     return executed
+
+
+def _sockets_in(folder: Path) -> Config:
+    """No open port on this machine; and not in the current folder, where jupyter would put files
+    of one name for every kernel, so that two runs take each other's away."""
+    return Config({"KernelManager": {"transport": "ipc", "ip": f"{folder}/kernel"}})
 
 
 def _all_ran(executed: nbformat.NotebookNode, failed: Callable[..., RunFailed]) -> None:
@@ -204,10 +200,6 @@ def _all_ran(executed: nbformat.NotebookNode, failed: Callable[..., RunFailed]) 
 
 def _named(exception: str, text: object) -> str:
     return ": ".join([exception, *str(text).strip().splitlines()[:1]])
-
-
-def _last(at: list[str]) -> str | None:
-    return at[0] if at else None
 
 
 # --- in a process of its own -------------------------------------------------------------------
@@ -283,7 +275,7 @@ def _in_child(
     """Execute in a process of its own, end all that it started, and say what went wrong."""
     mark, order = uuid.uuid4().hex, json.dumps([str(notebook), str(part), dict(parameters)])
     said: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-    with tempfile.TemporaryDirectory(prefix="wb-") as scratch:
+    with TemporaryDirectory(prefix="wb-") as scratch:
         errors = Path(scratch) / "stderr"
         with errors.open("wb") as stderr:
             child = subprocess.Popen(  # noqa: S603 - this interpreter, this module
@@ -373,22 +365,26 @@ def _child() -> None:
     notebook, folder, parameters = json.loads(sys.argv[1])
     words = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # whatever else prints here does not get between the lines
-    threading.Thread(target=_leash, daemon=True).start()
+    leash = threading.Thread(target=_leash, daemon=True)
+    leash.start()
 
-    def tell(**word: Any) -> None:
+    def tell(word: Mapping[str, Any]) -> None:
         words.write(json.dumps(word) + "\n")
 
     try:
         done = execute(
             Path(notebook), Path(folder), parameters,
-            lambda done, total, cell: tell(at=[done, total, cell]),
+            lambda done, total, cell: tell({"at": [done, total, cell]}),
+            Path(os.environ["JUPYTER_RUNTIME_DIR"]),
         )  # fmt: skip
+        word: dict[str, Any] = {"at": [len(done.cells), len(done.cells), None]}
     except RunFailed as red:
-        tell(red=red.failure._asdict())
+        word = {"red": red.failure._asdict()}
     except WorkbenchError as red:
-        tell(red=Failure(str(red), type(red).__name__)._asdict())
-    else:
-        tell(at=[len(done.cells), len(done.cells), None])
+        word = {"red": Failure(str(red), type(red).__name__)._asdict()}
+    with suppress(BrokenPipeError):
+        tell(word)
+    leash.join()  # the parent ends this process, or the leash does
 
 
 def _leash() -> None:

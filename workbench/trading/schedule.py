@@ -161,7 +161,9 @@ def read_state(folder: Path, job: Job) -> State | None:
     path = folder / f"{job.name}.json"
     try:
         plain: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        times = {k: datetime.fromisoformat(plain[k]) if plain[k] else None for k in _TIMES}
+        times: dict[str, Any] = {
+            k: datetime.fromisoformat(plain[k]) if plain[k] else None for k in _TIMES
+        }
         return State(**plain | times)
     except FileNotFoundError:
         return None
