@@ -31,6 +31,8 @@ demo: $(SET_UP)  ## the sample world through all five layers; ends with a page t
 
 test: $(SET_UP)  ## every test, notebooks included
 	@$(BIN)/python -m pytest -n 2 --dist loadscope
+	@$(BIN)/python -m pytest -o addopts= -q --nbval --nbval-current-env \
+	  --nbval-sanitize-with tests/golden/sanitize.cfg tests/golden
 
 cover: $(SET_UP)  ## branch coverage of the pure files, 95 % or it fails
 	@NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -p no:nbval -n 2 --dist loadscope -o addopts= -q \

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
 import pytest
 
+READ_A_RUN = ("notebooks/02_", "notebooks/04_", "notebooks/weekly_report", "notebooks/control")
 _HOME = tempfile.TemporaryDirectory(prefix="workbench-tests-")
 
 
@@ -18,7 +22,23 @@ def pytest_configure() -> None:
     os.environ["WORKBENCH_DESK__JOURNAL"] = str(home / "journal.db")
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Notebooks that read a run find one: six weeks of the sample world on paper."""
+    if item.nodeid.startswith(READ_A_RUN):
+        _ran()
+
+
+@functools.cache
+def _ran() -> None:
+    days = ("2023-01-02", "2023-02-12")
+    words = [sys.executable, "-m", "workbench", "paper", "--replay", *days]
+    subprocess.run(words, check=True, timeout=600, stdout=subprocess.DEVNULL)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Long tests first, so that two workers end together."""
-    long = ("test_cycle_parity", "test_cli", "00_tour", "test_journal_crash", "test_recorded_world")
+    long = (
+        "test_cycle_parity", "test_cli", "_cli", "00_tour", "01_", "browser", "test_journal_crash",
+        "test_recorded_world", "test_weekly", "test_engine",
+    )  # fmt: skip
     items.sort(key=lambda item: not any(name in item.nodeid for name in long))

@@ -10,12 +10,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Put `text` at `path` in one step; a reader sees the old file or the new one."""
+def write_whole(path: Path, text: str, *, sync: bool = False) -> None:
+    """Put `text` at `path` in one step; a reader sees the old file or the new one. With `sync` it
+    is on the disk when this returns."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
-        part.write_text(text, encoding="utf-8")
+        with part.open("w", encoding="utf-8") as file:
+            file.write(text)
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)

@@ -18,9 +18,9 @@ from pathlib import Path
 from workbench import arrays as a
 from workbench.domain import Book
 from workbench.errors import UsageError
+from workbench.files import write_whole
 from workbench.journal import Entry, Journal
 from workbench.journal_json import to_json
-from workbench.trading.lease import replace_whole
 
 KIND = "command"
 KILL_WORD = "HALT"
@@ -112,8 +112,7 @@ def by_file(control: Control, file: Path) -> Control:
 def halt(journal: Path, by: str, why: str, flatten: bool, at: datetime) -> None:
     """Halt: the file first, for it needs no database, then the order in the journal."""
     body = {"do": "halt", "by": by, "why": why, "flatten": flatten}
-    journal.parent.mkdir(parents=True, exist_ok=True)
-    replace_whole(halt_file(journal), to_json(body | {"at": at.isoformat()}), sync=True)
+    write_whole(halt_file(journal), to_json(body | {"at": at.isoformat()}), sync=True)
     with Journal.open(journal) as opened:
         opened.append(KIND, body, at)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -16,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 
 from workbench.errors import DataError, WorkbenchError
+from workbench.files import write_whole
 from workbench.journal_json import to_json
 
 STALE_S = 10.0  # a heartbeat older than this is a process that hangs or is gone
@@ -72,7 +72,7 @@ class Heartbeat:
 
 def beat(path: Path, heartbeat: Heartbeat) -> None:
     """Replace the heartbeat at `path`."""
-    replace_whole(path, to_json(asdict(heartbeat)))
+    write_whole(path, to_json(asdict(heartbeat)))
 
 
 def last_beat(path: Path) -> Heartbeat | None:
@@ -86,14 +86,3 @@ def last_beat(path: Path) -> Heartbeat | None:
         raise DataError(
             f"{path} is no heartbeat; delete it, the running desk writes another"
         ) from None
-
-
-def replace_whole(path: Path, text: str, sync: bool = False) -> None:
-    """Write a small file so that a reader sees the old text or the new one, never a part."""
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    with part.open("w", encoding="utf-8") as file:
-        file.write(text)
-        if sync:
-            file.flush()
-            os.fsync(file.fileno())
-    part.replace(path)
