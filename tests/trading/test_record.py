@@ -51,7 +51,7 @@ def test_a_bar_that_cannot_be_read_is_named(sample_run: Ran, tmp_path: Path) -> 
     desk = replace(sample_run.desk, journal_path=tmp_path / "j.db")
     run(desk, sample_run.world, stopped=stopped_after(2))
     with Journal.open(desk.journal_path) as journal:
-        body = {k: v for k, v in journal.tail(1)[0].body.items() if k != "cases"}
+        body = {k: v for k, v in journal.tail(1)[0].body.items() if k != "fills"}
         row = journal.append("cycle", body, pd.Timestamp("2024-01-01", tz="UTC"))
         with pytest.raises(DataError, match=f"row {row.seq} is no bar that this version can read"):
             read_record(journal)
