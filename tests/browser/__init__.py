@@ -1,0 +1,1 @@
+"""The panel as a person meets it: real processes, a real browser."""
