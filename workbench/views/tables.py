@@ -50,10 +50,9 @@ def figures(summary: pd.Series[Any]) -> dict[str, str]:
     return {name: _FORMATS[name].format(value) for name, value in summary.items()}
 
 
-def summary(values: pd.Series[Any]) -> Styler:
-    """The figures of a run, one a row."""
-    frame = pd.DataFrame({"": figures(values)})
-    return styled(frame, f"The run ({values.name})", "summary")
+def summary(values: pd.Series[Any]) -> HTML:
+    """The figures of a run, a tile each."""
+    return tiles(figures(values), f"The run ({values.name})")
 
 
 def why(signals: pd.DataFrame, about: Made) -> Styler:
@@ -155,7 +154,11 @@ def hits(record: Record) -> Styler:
     frame = (
         record.blocks[record.blocks > 0].sort_values(ascending=False).rename("claims").to_frame()
     )
-    return styled(frame, caption("Every rule's hits", record), "hits")
+    return styled(
+        frame,
+        caption("Every rule's hits, over all claims, those that the judge vetoed included", record),
+        "hits",
+    )
 
 
 def rule_costs(table: pd.DataFrame, about: Made) -> Styler:
@@ -195,10 +198,16 @@ def styled(frame: pd.DataFrame, caption: str, name: str) -> Styler:
     return shown.set_table_styles(words).format(escape="html", precision=2)
 
 
-def tiles(texts: Mapping[str, str]) -> HTML:
+GRID = "display: grid; grid-template-columns: repeat(auto-fill, minmax(132px, 1fr)); gap: 1px"
+TILE = "padding: 8px 12px; box-shadow: 0 0 0 1px rgba(113, 128, 150, 0.3)"
+
+
+def tiles(texts: Mapping[str, str], caption: str = "") -> HTML:
     """Figures side by side, each under its name; as many in a row as fit."""
     cells = (
-        f"<div><span>{html.escape(name)}</span><b>{html.escape(text)}</b></div>"
+        f'<div style="{TILE}"><small>{html.escape(name)}</small><br>'
+        f"<b>{html.escape(text)}</b></div>"
         for name, text in texts.items()
     )
-    return HTML(f'<div class="tiles">{"".join(cells)}</div>')
+    told = f"<p><small>{html.escape(caption)}</small></p>" if caption else ""
+    return HTML(f'{told}<div class="tiles" style="{GRID}">{"".join(cells)}</div>')
