@@ -102,7 +102,8 @@ def _config(token: str, port: int, preheat: bool) -> Config:
             "MappingKernelManager": {
                 "cull_idle_timeout": IDLE_S, "cull_interval": CULL_EVERY_S,
             },
-            "KernelManager": {"transport": "ipc" if short else "tcp"},
+            # A kernel has nothing to put away: the journal is the desk's.
+            "KernelManager": {"transport": "ipc" if short else "tcp", "shutdown_wait_time": 1.0},
         }
     )  # fmt: skip
 

@@ -25,7 +25,7 @@ def panel(
     """Serve the control panel to browsers on this machine: watch the desk, pause it, halt it."""
     from workbench.panel_server import serve
 
-    path = journal or desk_of(config, None).journal_path
+    path = desk_of(config, journal=journal).journal_path
 
     def ready(url: str, bound: int) -> None:
         said = json.dumps({"url": url, "port": bound})
