@@ -30,6 +30,8 @@ def publish(notebook: nbformat.NotebookNode, folder: Path, title: str) -> Path:
     """Write `folder`/index.html from an executed notebook and return its path."""
     script = _plotly_script(folder.parent / "assets")
     for cell in notebook.cells:
+        if "injected-parameters" in cell.metadata.get("tags", ()):
+            cell["id"] = "injected-parameters"  # or papermill's would make each page another
         for output in cell.get("outputs", []):
             figure = output.get("data", {}).get("application/vnd.plotly.v1+json")
             if figure is not None:

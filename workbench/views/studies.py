@@ -212,7 +212,7 @@ def sweep_table(done: Sweep, n: int = 5) -> Styler:
         for name, short in SHORT.items()
     }
     styler = _styled(table, says, "sweep", done.panel)
-    return styler.format(formats, na_rep="none").hide(axis="index")
+    return styler.format(formats, na_rep="none", escape="html").hide(axis="index")
 
 
 # --- judges --------------------------------------------------------------------------------------
@@ -280,7 +280,7 @@ def ends_table(cases: pd.DataFrame, panel: Panel) -> Styler:
     formats |= {"mean": "{:+.3%}", "sum": "{:+.2f}"}
     says = "Every case by its verdict (across: how the entry alone ended)"
     styler = _styled(table.rename_axis(index=None, columns=None), says, "ends", panel)
-    return styler.format(formats, na_rep="none")
+    return styler.format(formats, na_rep="none", escape="html")
 
 
 def card_table(card: pd.DataFrame, panel: Panel) -> Styler:
@@ -289,7 +289,7 @@ def card_table(card: pd.DataFrame, panel: Panel) -> Styler:
     shown.index = pd.Index([label for label, _ in CARD.values()])
     styler = _styled(shown, f"{card.index[0]}: {card['says'].iloc[0]}", "scorecard", panel)
     for label, form in CARD.values():
-        styler = styler.format(form, subset=pd.IndexSlice[[label], :], na_rep="")
+        styler = styler.format(form, subset=pd.IndexSlice[[label], :], na_rep="", escape="html")
     return styler
 
 

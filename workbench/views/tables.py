@@ -69,7 +69,7 @@ def recent_trades(run: Result, n: int = 10) -> Styler:
         "entry": "{:.6g}", "exit": "{:.6g}", "profit": "{:+.2f}", "return": "{:+.2%}",
     }  # fmt: skip
     title = caption(f"The last {len(table)} closed trades", run)
-    return styled(table, title, "trades").format(formats).hide(axis="index")
+    return styled(table, title, "trades").format(formats, escape="html").hide(axis="index")
 
 
 def recent_signals(signals: pd.DataFrame, about: Made, n: int = 12) -> Styler:
@@ -78,7 +78,7 @@ def recent_signals(signals: pd.DataFrame, about: Made, n: int = 12) -> Styler:
     table = signals[columns].tail(n).iloc[::-1]
     formats = {"time": "{:%Y-%m-%d %H:%M}", "side": "{:+d}", "confidence": "{:.1f}"}
     title = caption(f"The last {len(table)} signals and their fate", about)
-    return styled(table, title, "signals").format(formats).hide(axis="index")
+    return styled(table, title, "signals").format(formats, escape="html").hide(axis="index")
 
 
 def case(shown: Case) -> Styler:
@@ -131,7 +131,7 @@ def positions(record: Record) -> Styler:
     title = f"{len(held)} positions at {record.as_of}" if len(held) else "Nothing is held"
     numbers = dict.fromkeys(("quantity", "entry", "mark", "stop", "target"), "{:.6g}")
     shown = styled(held, caption(title, record), "positions")
-    return shown.format(numbers | {"profit": "{:+.2f}"}, na_rep="taken")
+    return shown.format(numbers | {"profit": "{:+.2f}"}, na_rep="taken", escape="html")
 
 
 def gate(asked: PaperGate, about: Made) -> Styler:
@@ -170,7 +170,9 @@ def rule_costs(table: pd.DataFrame, about: Made) -> Styler:
         columns={"shown": "told from luck"}
     )
     title = caption("What each rule cost (+) or saved (-), entries taken alone", about)
-    return styled(told, title, "costs").format(formats, na_rep="-").hide(axis="index")
+    return (
+        styled(told, title, "costs").format(formats, na_rep="-", escape="html").hide(axis="index")
+    )
 
 
 def judged(record: Record, n: int = 8) -> Styler:
@@ -194,7 +196,8 @@ def styled(frame: pd.DataFrame, caption: str, name: str) -> Styler:
         column: [{"selector": "th, td", "props": "text-align: left"}]
         for column in frame.columns[[not is_numeric_dtype(dtype) for dtype in frame.dtypes]]
     }
-    shown = frame.style.set_caption(caption).set_uuid(name)
+    shown = frame.style.set_caption(html.escape(caption)).set_uuid(name)
+    shown = shown.format_index(escape="html").format_index(escape="html", axis="columns")
     return shown.set_table_styles(words).format(escape="html", precision=2)
 
 
