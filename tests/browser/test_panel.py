@@ -259,9 +259,9 @@ def planted(cases: Sequence[Case]) -> list[Verdict]:
 
 @pytest.fixture(scope="module")
 def trap(tmp_path_factory: pytest.TempPathFactory, sample_lake: Lake) -> Home:
-    """Six weeks of the sample world, judged with that judge."""
+    """Two weeks of the sample world, judged with that judge."""
     made = home_in(tmp_path_factory.mktemp("trap"), sample_lake)
-    desk, world = desk_on(sample_lake, "sample", made.journal, "2023-01-02", "2023-02-12")
+    desk, world = desk_on(sample_lake, "sample", made.journal, "2023-01-09", "2023-01-22")
     assert run(replace(desk, judge=planted), world).finished
     return made
 
