@@ -86,7 +86,7 @@ def test_demo_trades_a_quarter_on_paper_as_the_replay_would(demonstrated: dict, 
 
 def test_demo_ends_with_a_published_week(demonstrated: dict, home: Path) -> None:
     """Made-up weeks are published apart from the public record, and say what they are."""
-    week = home / "reports/demo/2023-W13"
+    week = home / "reports/demo/2022-W52"
     assert demonstrated["week"] == str(week / "index.html")
     assert {file.name for file in week.iterdir()} == {
         "index.html", "report.json", "trades.csv", "equity.csv"
@@ -100,7 +100,7 @@ def test_demo_ends_with_a_published_week(demonstrated: dict, home: Path) -> None
 
 def test_a_second_demo_adds_nothing_and_changes_no_byte(demonstrated: dict, home: Path) -> None:
     """The run is complete, the week the same."""
-    week = home / "reports/demo/2023-W13"
+    week = home / "reports/demo/2022-W52"
     before = {file.name: file.read_bytes() for file in week.iterdir()}
     again = answer(home, "demo")
     assert again["paper_bars"] == demonstrated["paper_bars"]

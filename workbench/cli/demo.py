@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from workbench.desk import Desk
     from workbench.trading.record import Record
 
-QUARTER = ("2023-01-02", "2023-04-02")  # of the sample world: thirteen whole weeks that trade
+QUARTER = ("2022-10-03", "2023-01-01")  # of the sample world: thirteen whole weeks that trade
 RUNS = Path("var/runs")
 REPORTS = Path("reports/demo")  # made-up weeks stay out of the public record
 
@@ -41,7 +41,7 @@ def demo(as_json: Json = False, config: Config = None) -> None:
     with progress_bars() as progress, Journal.open(desk.journal_path, readonly=True) as journal:
         record = read_record(journal)
         same = _replayed(desk, record)
-        week = publish_weeks(record, journal, ["2023-W13"], REPORTS, False, progress)[0]
+        week = publish_weeks(record, journal, ["2022-W52"], REPORTS, False, progress)[0]
     text = figures(summary(history.replay))
     five = {
         n: text[n] for n in ("total return", "max drawdown", "trades", "win rate", "expectancy")

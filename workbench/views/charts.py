@@ -61,7 +61,7 @@ def equity(run: Result, title: str = "Equity with its trades, and the drawdown")
         x=depth.index, y=depth, name="drawdown", fill="tozeroy", row=2, col=1,
         line={"color": RED, "width": 1}, showlegend=False,
     )  # fmt: skip
-    figure.update_yaxes(tickformat=",.0f", row=1, col=1)
+    figure.update_yaxes(tickformat=",.2~f", row=1, col=1)
     figure.update_yaxes(tickformat=".1%", row=2, col=1)
     return finished(figure, title, run, height=520)
 
@@ -144,7 +144,7 @@ def week(report: Week) -> go.Figure:
         x=share.index, y=share, name="deployed", fill="tozeroy", row=2, col=1,
         line={"color": GREY, "width": 1},
     )  # fmt: skip
-    figure.update_yaxes(tickformat=",.0f", row=1, col=1)
+    figure.update_yaxes(tickformat=",.2~f", row=1, col=1)
     figure.update_yaxes(tickformat=".0%", rangemode="tozero", row=2, col=1)
     figure.update_layout(showlegend=False)
     return finished(figure, f"{report.label}, equity and deployed share", report, height=380)
