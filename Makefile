@@ -48,6 +48,7 @@ lint: $(SET_UP)  ## formatting, lint, types, import rules, clean notebooks
 
 bench: $(SET_UP)  ## the speed figures, as ratios against a named peer
 	@$(BIN)/python benchmarks/replay_speed.py
+	@$(BIN)/python -m benchmarks.panel
 
 lab: $(SET_UP)  ## JupyterLab on the notebooks
 	@$(BIN)/jupyter lab --notebook-dir=.

@@ -40,7 +40,8 @@ class PaperGate:
         return self.n >= self.needed and self.expectancy > 0.0
 
     def __str__(self) -> str:
-        told = f"{self.n} of {self.needed} closed trades"
+        goal = f"{self.n} of {self.needed}" if self.n < self.needed else f"{self.n}"
+        told = f"{goal} closed trades"
         if self.n < 2:
             return f"{told}; nothing can be said yet"
         verdict = {

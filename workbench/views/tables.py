@@ -137,7 +137,7 @@ def positions(record: Record) -> Styler:
 def gate(asked: PaperGate, about: Made) -> Styler:
     """The paper gate: how many trades there are, and what they really show."""
     rows = {
-        "closed trades": f"{asked.n} of {asked.needed}",
+        "closed trades": f"{asked.n} ({asked.needed} are needed)",
         "expectancy a trade": f"{asked.expectancy:+.3%}",
         "95 % interval": f"{asked.low:+.3%} to {asked.high:+.3%}",
         "confidence that it is above 0": f"{asked.p_positive:.0%}",
