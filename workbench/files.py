@@ -9,21 +9,45 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from workbench.errors import DataError
+
+
+def beside(path: Path, end: str) -> Path:
+    """The neighbour that goes with the file at `path`, the same by whatever link it is named."""
+    real = path.resolve()
+    return real.with_name(real.name + end)
+
 
 def write_whole(path: Path, text: str, *, sync: bool = False) -> None:
     """Put `text` at `path` in one step; a reader sees the old file or the new one. With `sync` it
-    is on the disk when this returns."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    is on the disk when this returns. Raises DataError if the disk is full or forbids it."""
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
-        with part.open("w", encoding="utf-8") as file:
-            file.write(text)
-            if sync:
-                file.flush()
-                os.fsync(file.fileno())
-        part.replace(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with part.open("w", encoding="utf-8") as file:
+                file.write(text)
+                if sync:
+                    file.flush()
+                    os.fsync(file.fileno())
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+        if sync:
+            _sync_names(path.parent)
+    except OSError as error:
+        raise DataError(
+            f"{path} cannot be written ({error.strerror}); check the disk and your right to write"
+        ) from error
+
+
+def _sync_names(folder: Path) -> None:
+    """A new name is on the disk only once its folder is."""
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
     finally:
-        part.unlink(missing_ok=True)
+        os.close(opened)
 
 
 def point(link: Path, target: str) -> None:

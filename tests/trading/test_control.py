@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -180,6 +180,49 @@ def test_obeying_only_ever_takes_risk_away(state: State, flatten: bool) -> None:
     assert after.positions[0, a.QUANTITY] == 2.0
 
 
+def test_what_only_a_file_halted_is_on_record_once_it_is_rearmed(tmp_path: Path) -> None:
+    """The journal was locked for the halt: who halted and why must not go with the file."""
+    path = tmp_path / "journal.db"
+    with Journal.open(path) as journal:
+        halt(tmp_path / "other.db", "Ada", "odd fills", True, NOW)
+        halt_file(tmp_path / "other.db").rename(halt_file(path))
+        assert order(path, "rearm", "Bob", "", NOW).state is State.RUNNING
+        told = [
+            (row.body["do"], row.body["by"], row.body["why"]) for row in journal.rows("command")
+        ]
+    assert told == [("halt", "Ada", "odd fills"), ("rearm", "Bob", "")]
+
+
+def test_a_halt_while_somebody_rearms_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its file is not the one that was re-armed, so it is left."""
+    path, append = tmp_path / "journal.db", Journal.append_many
+    halt(path, "Ada", "", True, NOW)
+
+    def meanwhile(journal: Journal, rows: object) -> object:
+        monkeypatch.undo()
+        halt(path, "Eve", "again", True, NOW)
+        return append(journal, rows)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Journal, "append_many", meanwhile)
+    after = order(path, "rearm", "Bob", "", NOW)
+    assert (after.state, after.by, after.why) == (State.HALTED, "Eve", "again")
+    assert order(path, "rearm", "Bob", "", NOW).state is State.RUNNING
+
+
+def test_a_halt_whose_file_cannot_be_written_is_in_the_journal(tmp_path: Path) -> None:
+    """Here a folder stands in its way; either alone halts. A re-arm says what it cannot remove."""
+    path = tmp_path / "journal.db"
+    halt_file(path).mkdir()
+    (halt_file(path) / "something").touch()
+    halt(path, "Ada", "", False, NOW)
+    with Journal.open(path, readonly=True) as journal:
+        assert fold(Control(), journal.rows("command")).by == "Ada"
+    with pytest.raises(DataError, match=r"HALT cannot be removed .* stays HALTED"):
+        order(path, "rearm", "Bob", "", NOW)
+
+
 # --- the lease and the heartbeat -----------------------------------------------------------------
 
 
@@ -204,6 +247,18 @@ def test_a_heartbeat_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert told.lives(NOW)
     assert not told.lives(NOW.replace(second=50))
     assert not Heartbeat(NOW, "Ada", "REPLAY", "RUNNING", ended="finished").lives(NOW)
+    assert not told.lives(NOW - timedelta(hours=1)), "the clock was set back under a dead desk"
     path.write_text("{}")
     with pytest.raises(DataError, match="no heartbeat"):
         last_beat(path)
+    path.write_text('{"at":"2026-01-02T03:04:05","holder":"","mode":"","state":""}')
+    naive = last_beat(path)
+    assert naive is not None
+    assert naive.at.tzinfo is not None
+
+
+def test_a_file_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+    """A full or forbidding disk, here a file where a folder should be; nothing half is left."""
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match=r"beat cannot be written \(.*\); check the disk"):
+        beat(tmp_path / "file" / "beat", Heartbeat(NOW, "Ada", "REPLAY", "RUNNING"))

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from tests.recorded import ROOT
 from workbench.data.lake import Lake
+from workbench.journal import Journal
 from workbench.trading.engine import heartbeat_file
 from workbench.trading.lease import last_beat
 
@@ -136,9 +140,25 @@ def test_pause_resume_halt_and_rearm_reach_the_running_desk(
         time.sleep(0.5)
         assert state_becomes("HALTED")
         assert home.run("rearm").returncode == 2  # a re-arm needs a name
+        assert "needs a name" in home.run("rearm", "--by", "").stderr
         assert home.answer("rearm", "--by", "Ada")["state"] == "RUNNING"
         assert state_becomes("RUNNING")
         again.terminate()
+
+
+def test_a_halt_that_the_journal_does_not_take_says_that_it_halts(
+    home: Home, tmp_path: Path
+) -> None:
+    """While another writer holds it: nobody at the kill switch may read "nothing was written"
+    alone."""
+    path = tmp_path / "journal.db"
+    with Journal.open(path) as journal, closing(sqlite3.connect(path)) as other:
+        journal.append("note", {}, datetime.now(UTC))
+        other.execute("BEGIN IMMEDIATE")
+        done = home.run("halt", "--by", "Ada", "--journal", str(path))
+    assert done.returncode == 1
+    assert "journal.db.HALT is written and halts the desk, but the order is not in" in done.stderr
+    assert "by Ada" in home.run("status", "--journal", str(path)).stdout
 
 
 def test_another_mode_is_refused(home: Home, running: subprocess.Popen[str]) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from workbench.cli.shell import Config, JournalFile, Json, desk_of, progress_bars, say, whoami
+from workbench.errors import DataError
 
 if TYPE_CHECKING:
     from workbench.desk import Desk
@@ -112,7 +113,7 @@ def pause(
     config: Config = None,
 ) -> None:  # fmt: skip
     """Open nothing new until `resume`; stops and targets go on."""
-    _order("pause", by, why, journal, as_json, config)
+    _order("pause", by or whoami(), why, journal, as_json, config)
 
 
 def resume(
@@ -120,7 +121,7 @@ def resume(
     config: Config = None,
 ) -> None:  # fmt: skip
     """Go on after a pause."""
-    _order("resume", by, why, journal, as_json, config)
+    _order("resume", by or whoami(), why, journal, as_json, config)
 
 
 def rearm(
@@ -146,10 +147,18 @@ def halt(
 ) -> None:
     """KILL SWITCH: cancel entries, close positions, stay HALTED over restarts until `rearm`."""
     from workbench.journal import Journal
-    from workbench.trading.control import halt, read_control
+    from workbench.trading.control import halt, halt_file, read_control
 
     path = desk_of(config, journal=journal).journal_path
-    halt(path, by or whoami(), why, flatten, datetime.now(UTC))
+    try:
+        halt(path, by or whoami(), why, flatten, datetime.now(UTC))
+    except DataError as said:
+        file = halt_file(path)
+        if not file.exists():
+            raise DataError(f"NOT halted, end the desk's process itself: {said}") from said
+        raise DataError(
+            f"{file} is written and halts the desk, but the order is not in the journal: {said}"
+        ) from said
     with Journal.open(path, readonly=True) as opened:
         control = read_control(opened)
     say(as_json, {"journal": str(path), **asdict(control)}, [f"{path}: {control}"])
@@ -161,5 +170,5 @@ def _order(
     from workbench.trading.control import order
 
     path = desk_of(config, journal=journal).journal_path
-    control = order(path, do, by or whoami(), why, datetime.now(UTC))
+    control = order(path, do, by, why, datetime.now(UTC))
     say(as_json, {"journal": str(path), **asdict(control)}, [f"{path}: {control}"])

@@ -55,7 +55,7 @@ def desk_of(
 
 
 def _say_if_halted(journal: Path) -> None:
-    if Path(f"{journal}.HALT").exists():  # looked at before anything heavy is loaded
+    if Path(f"{journal.resolve()}.HALT").exists():  # looked at before anything heavy is loaded
         from workbench.trading.control import Control, by_file, halt_file
 
         told = by_file(Control(), halt_file(journal))

@@ -8,8 +8,9 @@ named re-arm takes a halt away. Nothing here waits for a judge or a strategy.
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -17,8 +18,8 @@ from pathlib import Path
 
 from workbench import arrays as a
 from workbench.domain import Book
-from workbench.errors import UsageError
-from workbench.files import write_whole
+from workbench.errors import DataError, UsageError
+from workbench.files import beside, write_whole
 from workbench.journal import Entry, Journal
 from workbench.journal_json import to_json
 
@@ -64,7 +65,7 @@ class Control:
 
 def halt_file(journal: Path) -> Path:
     """The file that halts the desk of this journal, whatever is in it."""
-    return journal.with_name(journal.name + ".HALT")
+    return beside(journal, ".HALT")
 
 
 def read_control(journal: Journal, known: Control | None = None) -> Control:
@@ -110,9 +111,14 @@ def by_file(control: Control, file: Path) -> Control:
 
 
 def halt(journal: Path, by: str, why: str, flatten: bool, at: datetime) -> None:
-    """Halt: the file first, for it needs no database, then the order in the journal."""
+    """Halt: the file first, for it needs no database, then the order in the journal.
+
+    Raises DataError if the journal cannot be written; the file halts the desk all the same, if it
+    is there.
+    """
     body = {"do": "halt", "by": by, "why": why, "flatten": flatten}
-    write_whole(halt_file(journal), to_json(body | {"at": at.isoformat()}), sync=True)
+    with contextlib.suppress(DataError):  # the row alone halts as well, and without it this raises
+        write_whole(halt_file(journal), to_json(body | {"at": at.isoformat()}), sync=True)
     with Journal.open(journal) as opened:
         opened.append(KIND, body, at)
 
@@ -120,9 +126,12 @@ def halt(journal: Path, by: str, why: str, flatten: bool, at: datetime) -> None:
 def order(journal: Path, do: str, by: str, why: str, at: datetime) -> Control:
     """Write `pause`, `resume` or `rearm`; the state after it.
 
-    Raises UsageError if there is no such journal, if nothing is to be resumed or re-armed, or for
-    anything but a re-arm of a HALTED desk.
+    A re-arm takes away the HALT file that it found; one that was written meanwhile stands. Raises
+    UsageError if there is no such journal, if nothing is to be resumed or re-armed, or for anything
+    but a re-arm of a HALTED desk.
     """
+    file = halt_file(journal)
+    found = _stamp(file)
     with Journal.open(journal, readonly=True) as opened:
         control = read_control(opened)
     if do == "rearm":
@@ -135,12 +144,36 @@ def order(journal: Path, do: str, by: str, why: str, at: datetime) -> Control:
     elif do == "resume" and control.state is State.RUNNING:
         raise UsageError("the desk is RUNNING; there is nothing to resume")
     with Journal.open(journal) as opened:
-        opened.append(KIND, {"do": do, "by": by, "why": why}, at)
-        if do == "rearm":
-            halt_file(journal).unlink(
-                missing_ok=True
-            )  # after the row: a crash between stays halted
+        rows: list[tuple[str, object, datetime]] = [(KIND, {"do": do, "by": by, "why": why}, at)]
+        if control.by_file:  # what is re-armed goes on record first
+            rows.insert(0, (KIND, halting(control), at))
+        opened.append_many(rows)
+        if do == "rearm" and _stamp(file) == found:
+            _take_away(file)  # after the row: a crash between stays halted
         return read_control(opened)
+
+
+def halting(control: Control) -> Mapping[str, object]:
+    """The order that a HALT file stands for."""
+    return {"do": "halt", "by": control.by, "why": control.why, "flatten": control.flatten}
+
+
+def _stamp(file: Path) -> tuple[int, int] | None:
+    """Which file stands there, so that another one in its place is told from it."""
+    try:
+        told = file.stat()
+    except FileNotFoundError:
+        return None
+    return told.st_ino, told.st_mtime_ns
+
+
+def _take_away(file: Path) -> None:
+    try:
+        file.unlink(missing_ok=True)
+    except OSError as error:
+        raise DataError(
+            f"{file} cannot be removed ({error.strerror}); the desk stays HALTED while it is there"
+        ) from error
 
 
 def obey(book: Book, control: Control) -> Book:

@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.cycle import cycle
 from workbench.domain import Book, DataError, UsageError
+from workbench.files import beside
 from workbench.journal import Entry, Journal, JournalLog, book_from
 from workbench.journal_json import to_plain
 from workbench.ports import Progress
 from workbench.strategies.ballot import Ballot
-from workbench.trading.control import KIND, Control, obey, read_control
+from workbench.trading.control import KIND, Control, halting, obey, read_control
 from workbench.trading.lease import Heartbeat, beat, lease
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class Outcome:
 
 def heartbeat_file(journal: Path) -> Path:
     """Where the desk of this journal says that it lives."""
-    return journal.with_name(journal.name + ".heartbeat")
+    return beside(journal, ".heartbeat")
 
 
 def run_row(desk: Desk, world: World) -> dict[str, Any]:
@@ -102,10 +103,10 @@ def paper(
     """Run `desk` over `world` into `journal`, from where the journal's last run stands.
 
     `bars_per_s` 0 means as fast as it goes; `another` begins a new run; `stopped` is asked after
-    every bar. Raises Held if somebody runs this journal already, UsageError if its last run is
-    another one.
+    every bar and while waiting for one. Raises Held if somebody runs this journal already,
+    UsageError if its last run is another one, DataError if the data is no longer that run's.
     """
-    with lease(journal.path.with_name(journal.path.name + ".lease"), holder):
+    with lease(beside(journal.path, ".lease"), holder):
         row = run_row(desk, world)
         book, first = begin(journal, row, desk, world, another)
         voted = [Ballot.of(strategy, world.panel) for strategy in desk.strategies]
@@ -117,7 +118,7 @@ def paper(
         with pulse.to_the_end():
             for t in range(first, len(world.panel)):
                 due = began + (t - first) / bars_per_s if bars_per_s > 0.0 else began
-                control = pulse.wait(due)
+                control = pulse.wait(due, stopped)
                 if stopped():
                     break
                 book = cycle(obey(book, control), world.snapshot(t, desk.bars), running)
@@ -153,7 +154,14 @@ def begin(
     at = world.panel.close_times.get_indexer([as_of])  # type: ignore[list-item]
     if at[0] < world.start:
         raise DataError(f"{journal.path} stands at {as_of}, which is no bar of this run's data")
-    return book_from(done[0].body), int(at[0]) + 1
+    t = int(at[0])
+    marks = world.snapshot(t, desk.bars).panel.marks[-1].tolist()
+    if done[0].body.get("marks") != to_plain(dict(zip(row["symbols"], marks, strict=True))):
+        raise DataError(
+            f"{journal.path} was traded at other prices than the data has at {as_of}: the data"
+            " changed since; bring it back, or begin another run with --another"
+        )
+    return book_from(done[0].body), t + 1
 
 
 def last_run(journal: Journal) -> Entry | None:
@@ -163,8 +171,10 @@ def last_run(journal: Journal) -> Entry | None:
 
 
 def _difference(held: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
-    names = [name for name in wanted if held.get(name) != wanted[name]]
-    return ", ".join(f"{name} is {held.get(name)!r}, not {wanted[name]!r}" for name in names[:2])
+    names = [name for name in {**wanted, **held} if held.get(name) != wanted.get(name)]
+    return ", ".join(
+        f"{name} is {held.get(name)!r}, not {wanted.get(name)!r}" for name in names[:2]
+    )
 
 
 class _Pulse:
@@ -175,14 +185,15 @@ class _Pulse:
     ) -> None:
         self.journal, self.clock, self.total = journal, clock, total
         self.control = read_control(journal)
+        self._file = journal.path.stat()
         self._looked = self._beaten = -math.inf
         self._began, self._from = clock.ticks(), done
         self._beat = Heartbeat(clock.now(), holder, mode, self.control.state, "", done, total)
 
-    def wait(self, due: float) -> Control:
-        """Until the bar is due; the orders as they stand then."""
+    def wait(self, due: float, stopped: Callable[[], bool]) -> Control:
+        """Until the bar is due or it is `stopped`; the orders as they stand then."""
         self._look()
-        while (left := due - self.clock.ticks()) > 0.0:
+        while (left := due - self.clock.ticks()) > 0.0 and not stopped():
             self.clock.sleep(min(left, CONTROL_S / 2))
             self._look()
         return self.control
@@ -197,6 +208,7 @@ class _Pulse:
         now = self.clock.ticks()
         if now - self._looked >= CONTROL_S:
             self._looked, before = now, self.control
+            self._still_there()
             self.control = read_control(self.journal, before)
             if self.control.by_file and before.by_file:  # whoever halts writes the file first
                 self._put_on_record()
@@ -206,17 +218,22 @@ class _Pulse:
             self._beaten = now
             self._tell()
 
+    def _still_there(self) -> None:
+        """SQLite would go on writing to a file that has lost its name, and nobody could read it."""
+        path = self.journal.path
+        if not path.exists() or not path.stat().st_ino == self._file.st_ino:
+            raise DataError(
+                f"{path} was moved, deleted or replaced while the desk ran; bring it back, then"
+                " start the desk again"
+            )
+
     def _tell(self, ended: str = "") -> None:
         self._beat = replace(self._beat, at=self.clock.now(), state=self.control.state, ended=ended)
         beat(heartbeat_file(self.journal.path), self._beat)
 
     def _put_on_record(self) -> None:
         """A HALT file that no row speaks of becomes an order like any other."""
-        body = {
-            "do": "halt", "by": self.control.by, "why": self.control.why,
-            "flatten": self.control.flatten,
-        }  # fmt: skip
-        self.journal.append(KIND, body, self.clock.now())
+        self.journal.append(KIND, halting(self.control), self.clock.now())
         self.control = read_control(self.journal, self.control)
 
     @contextlib.contextmanager
@@ -225,6 +242,7 @@ class _Pulse:
         try:
             yield
         except BaseException as fault:
-            self._tell(f"failed: {fault or type(fault).__name__}")
+            with contextlib.suppress(DataError):  # a full disk; the fault itself is raised
+                self._tell(f"failed: {str(fault) or type(fault).__name__}")
             raise
         self._tell("finished" if self._beat.done == self.total else "stopped")

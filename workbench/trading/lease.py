@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from workbench.errors import DataError, WorkbenchError
@@ -41,9 +41,12 @@ def lease(path: Path, holder: str) -> Iterator[None]:
             raise Held(
                 f"{path.with_suffix('')} is being run by {by}; stop that one first"
             ) from None
-        file.truncate(0)
-        file.write(holder)
-        file.flush()
+        try:
+            file.truncate(0)
+            file.write(holder)
+            file.flush()
+        except OSError as error:
+            raise DataError(f"{path} cannot be written ({error.strerror})") from error
         yield
 
 
@@ -62,8 +65,9 @@ class Heartbeat:
     ended: str = ""
 
     def age_s(self, now: datetime) -> float:
-        """Seconds since it beat."""
-        return max((now - self.at).total_seconds(), 0.0)
+        """Seconds between its beat and `now`. One from the future is as far off: the clock was
+        set back, and whoever still ran would have beaten since."""
+        return abs((now - self.at).total_seconds())
 
     def lives(self, now: datetime) -> bool:
         """Has it beaten lately, and not said goodbye?"""
@@ -79,7 +83,8 @@ def last_beat(path: Path) -> Heartbeat | None:
     """The last heartbeat, None if nobody ever ran. Raises DataError if the file is not one."""
     try:
         told: Mapping[str, object] = json.loads(path.read_text(encoding="utf-8"))
-        return Heartbeat(**{**told, "at": datetime.fromisoformat(str(told["at"]))})  # type: ignore[arg-type]
+        at = datetime.fromisoformat(str(told["at"])).astimezone(UTC)
+        return Heartbeat(**{**told, "at": at})  # type: ignore[arg-type]
     except FileNotFoundError:
         return None
     except (ValueError, TypeError, KeyError):
