@@ -6,6 +6,8 @@ import csv
 import io
 import json
 import math
+from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -255,10 +257,42 @@ def test_a_published_week_is_not_quietly_replaced(
     assert json.loads((page.parent / "report.json").read_text())["journal"]["hash"] == "f" * 64
 
 
-def test_a_broken_report_is_named_and_not_listed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["report.json", "trades.csv", "equity.csv"])
+def test_an_edited_week_is_told_and_not_quietly_healed(
+    small: tuple[Week, nbformat.NotebookNode], tmp_path: Path, name: str
+) -> None:
+    """One digit of any of the three files, under the right hash: to publish again is to check."""
+    file = publish_week(*small, tmp_path).with_name(name)
+    honest = file.read_bytes()
+    file.write_bytes(honest.replace(b"1", b"2", 1))
+    with pytest.raises(UsageError, match=rf"{name} is not what its record says: it was edited"):
+        publish_week(*small, tmp_path)
+    assert file.read_bytes() != honest
+    publish_week(*small, tmp_path, another=True)
+    assert file.read_bytes() == honest
+
+
+def test_two_publish_the_same_week_at_once(
+    small: tuple[Week, nbformat.NotebookNode], tmp_path: Path
+) -> None:
+    """One after the other, and the week is whole."""
+    with ThreadPoolExecutor(4) as pool:
+        jobs = [
+            pool.submit(publish_week, small[0], deepcopy(small[1]), tmp_path) for _ in range(12)
+        ]
+        pages = {job.result() for job in jobs}
+    assert {file.name for file in pages.pop().parent.iterdir()} == {
+        "index.html", "report.json", "trades.csv", "equity.csv"
+    }  # fmt: skip
+    assert not [file for file in tmp_path.iterdir() if file.name.startswith(".")]
+
+
+@pytest.mark.parametrize("content", ["{}", ""], ids=["nothing in it", "a figure missing"])
+def test_a_broken_report_is_named_and_not_listed(tmp_path: Path, content: str) -> None:
     """The index never shows what it cannot read."""
     (tmp_path / "2023-W01").mkdir()
-    (tmp_path / "2023-W01" / "report.json").write_text("{}")
+    report = {"journal": {"hash": ""}, "week": "", "mode": "", "whole": True, "figures": {}}
+    (tmp_path / "2023-W01" / "report.json").write_text(content or json.dumps(report))
     with pytest.raises(DataError, match=r"2023-W01/report\.json is no report"):
         index(tmp_path)
 

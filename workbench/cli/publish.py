@@ -30,7 +30,10 @@ def publish(
     ] = None,
     reports: Annotated[Path, typer.Option("--reports", help="Where pages go.")] = Path("reports"),
     another: Annotated[
-        bool, typer.Option("--another", help="Replace weeks published from another record.")
+        bool,
+        typer.Option(
+            "--another", help="Replace weeks published from another record, or edited since."
+        ),
     ] = False,
     journal: JournalFile = None,
     as_json: Json = False,
@@ -63,7 +66,7 @@ def _labels(record: Record, week: str, through: str | None) -> list[str]:
 
     over = weeks(record)
     if week == "all":
-        week, through = (over or [""])[0], (over or [""])[-1]
+        return over or [named(record, "last")]  # which says that none is over
     if through is None:
         return [named(record, week)]
     for label in (week, through):
@@ -83,10 +86,12 @@ def publish_weeks(
 
     from workbench.runner import find_notebook, run_notebook
     from workbench.trading.weekly import weekly
-    from workbench.views.publish import publish_week
+    from workbench.views.publish import publish_week, refuse_other
 
     notebook, source = find_notebook(NOTEBOOK), str(record.path.resolve())
     reported = [weekly(record, journal, label) for label in labels]  # refuses before any kernel
+    for week in reported if not another else []:
+        refuse_other(week, reports)
 
     def executed(label: str) -> nbformat.NotebookNode:
         given = {"week": label, "journal": source}

@@ -1,7 +1,8 @@
 """The public weekly record: a folder a week, and an index of them all.
 
 A folder appears whole or not at all, from the same journal always with the same bytes. What was
-published from another record is not overwritten unless it is said aloud.
+published from another record, or is no longer what its record says, is not overwritten unless that
+is said aloud: so to publish again is to check.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import nbformat
 import pandas as pd
 
 from workbench.domain import DataError, UsageError
-from workbench.files import write_whole
+from workbench.files import locked, write_whole
 from workbench.journal_json import to_plain
 from workbench.trading.weekly import Week
 from workbench.views import week as shown
@@ -29,6 +30,7 @@ SCHEMA = 1
 COLUMNS = (
     "week", "mode", "closed", "won", "profit", "return", "equity", "refused", "journal hash",
 )  # fmt: skip
+LISTED = ("closed trades", "won", "profit", "return", "equity at the end", "votes refused")
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would run instead of show
 
 
@@ -37,23 +39,59 @@ def publish_week(
 ) -> Path:
     """Write `reports`/<week>/ from the week and its executed notebook, then the index.
 
-    Raises UsageError if that week was published from another record and `another` is not set.
+    Raises UsageError as `refuse_other` does unless `another` is set.
     """
     folder, part = reports / week.label, reports / f".{week.label}.part"
-    if not another:
-        _same_record(folder, week)
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    made_up = " (SYNTHETIC)" if week.synthetic else ""
-    publish(notebook, part, f"Week {week.label}{made_up}")
-    write_whole(part / "report.json", json.dumps(report(week), indent=1, sort_keys=True) + "\n")
-    write_whole(part / "trades.csv", table(week.rows))
-    write_whole(part / "equity.csv", table(week.equity.reset_index()))
-    if folder.exists():
-        shutil.rmtree(folder)
-    part.rename(folder)
-    index(reports)
+    old = reports / f".{week.label}.old"
+    reports.mkdir(parents=True, exist_ok=True)
+    with locked(reports):
+        if not another:
+            refuse_other(week, reports)
+        for left in (part, old):
+            shutil.rmtree(left, ignore_errors=True)
+        part.mkdir()
+        made_up = " (SYNTHETIC)" if week.synthetic else ""
+        publish(notebook, part, f"Week {week.label}{made_up}")
+        for name, text in evidence(week).items():
+            write_whole(part / name, text)
+        if folder.exists():
+            folder.rename(old)
+        part.rename(folder)
+        shutil.rmtree(old, ignore_errors=True)
+        index(reports)
     return folder / "index.html"
+
+
+def evidence(week: Week) -> dict[str, str]:
+    """The files beside the page, by name: all that the page says can be worked out from them."""
+    return {
+        "report.json": json.dumps(report(week), indent=1, sort_keys=True) + "\n",
+        "trades.csv": table(week.rows),
+        "equity.csv": table(week.equity.reset_index()),
+    }
+
+
+def refuse_other(week: Week, reports: Path) -> None:
+    """Raise UsageError if that week was published from another record, or if its files are not
+    what this record says, because they were edited or another version wrote them."""
+    folder = reports / week.label
+    published = folder / "report.json"
+    if not published.exists():
+        return
+    before = _read(published)["journal"]["hash"]
+    if before != week.head.hash:
+        raise UsageError(
+            f"{folder} was published from another record (journal hash {before[:12]}, this one"
+            f" {week.head.hash[:12]}); publish into another folder with --reports, or replace it"
+            " with --another"
+        )
+    for name, text in evidence(week).items():
+        file = folder / name
+        if not file.exists() or file.read_bytes() != text.encode():
+            raise UsageError(
+                f"{file} is not what its record says: it was edited, or another version of the"
+                " workbench wrote it; look at it, then replace the week with --another"
+            )
 
 
 def report(week: Week) -> dict[str, Any]:
@@ -106,31 +144,18 @@ def index(reports: Path) -> Path:
 
 def _row(told: Mapping[str, Any]) -> str:
     figures = pd.Series(told["figures"], dtype=float)
-    names = ("closed trades", "won", "profit", "return", "equity at the end", "votes refused")
-    values = [shown.FORMATS[name].format(figures[name]) for name in names]
+    values = [shown.FORMATS[name].format(figures[name]) for name in LISTED]
     label, part = html.escape(told["week"]), "" if told["whole"] else " (part)"
     seal = f"<code>{html.escape(told['journal']['hash'][:12])}</code>"
     cells = "".join(f"<td>{cell}" for cell in (html.escape(told["mode"]), *values, seal))
     return f"<tr><th><a href='{label}/index.html'>{label}</a>{part}{cells}"
 
 
-def _same_record(folder: Path, week: Week) -> None:
-    published = folder / "report.json"
-    if not published.exists():
-        return
-    before = _read(published)["journal"]["hash"]
-    if before != week.head.hash:
-        raise UsageError(
-            f"{folder} was published from another record (journal hash {before[:12]}, this one"
-            f" {week.head.hash[:12]}); publish into another folder with --reports, or replace it"
-            " with --another"
-        )
-
-
 def _read(file: Path) -> dict[str, Any]:
     try:
         told = json.loads(file.read_text(encoding="utf-8"))
-        _ = told["journal"]["hash"], told["figures"], told["week"], told["mode"], told["whole"]
+        _ = told["journal"]["hash"], told["week"], told["mode"], told["whole"]
+        _ = [told["figures"][name] for name in LISTED]
     except (ValueError, TypeError, KeyError):
         raise DataError(f"{file} is no report; delete its folder and publish it again") from None
     return told
