@@ -49,6 +49,14 @@ def tomorrow(panel: Panel) -> Votes:
     return Votes(side=side, confidence=side * 60.0)
 
 
+@strategy(category="trend", regimes={"trending", "ranging", "high_vol"}, lookback=50)
+def withdrawn(panel: Panel) -> Votes:
+    """Votes as anybody would, and takes back what will have fallen by the next close."""
+    up = (panel.close > panel.open) & ~(panel.close.shift(-1) < panel.close)
+    side = up.astype(int) * (panel.symbols[0] == panel.close.columns)
+    return Votes(side=side, confidence=side * 60.0)
+
+
 @strategy(category="trend", regimes={"trending", "ranging", "high_vol"}, lookback=5)
 def forgetful(panel: Panel) -> Votes:
     """Needs a hundred bars and says five."""
@@ -56,7 +64,7 @@ def forgetful(panel: Panel) -> Votes:
     return Votes(side=side, confidence=side * 60.0)
 
 
-@pytest.mark.parametrize("cheat", [tomorrow, forgetful], ids=lambda s: s.name)
+@pytest.mark.parametrize("cheat", [tomorrow, withdrawn, forgetful], ids=lambda s: s.name)
 def test_a_strategy_that_peeks_is_refused(loaded: tuple[Desk, World], cheat: object) -> None:
     """Before it has traded a bar, by name."""
     with pytest.raises(DataError, match=r"votes otherwise at .* shown no later bar"):

@@ -30,8 +30,8 @@ class Ballot(Strategy):
     def of(cls, strategy: Strategy, panel: Panel, tried: int = TRIED) -> Self:
         """Vote on the whole panel (labelled by `with_regime`).
 
-        Raises DataError if at one of `tried` of its votes, spread over the panel, the strategy
-        says something else when it is shown no later bar.
+        Raises DataError if at one of `tried` of its votes, or of the bars at which it was silent,
+        spread over the panel, the strategy says something else when it is shown no later bar.
         """
         votes = strategy(panel)
         sides, confidences = votes.side.to_numpy(), votes.confidence.to_numpy(float)
@@ -44,17 +44,24 @@ class Ballot(Strategy):
             )
             for t in rows
         }
-        enough = rows[rows >= strategy.lookback - 1]
-        for t in enough[
-            np.unique(np.linspace(0, len(enough) - 1, min(tried, len(enough)), dtype=int))
-        ]:
-            _same_without_later_bars(strategy, panel, int(t), cast[int(panel.bar_numbers[t])])
+        silent = np.setdiff1d(np.arange(len(sides)), rows)
+        for t in (*_spread(rows, strategy, tried), *_spread(silent, strategy, tried)):
+            _same_without_later_bars(strategy, panel, t, cast.get(int(panel.bar_numbers[t]), ()))
         own = {f.name: getattr(strategy, f.name) for f in fields(Strategy)}
         return cls(**own, cast=cast)
 
     def signals(self, snapshot: Snapshot) -> list[Signal]:
         """What was cast for the snapshot's last bar."""
         return list(self.cast.get(int(snapshot.panel.bar_numbers[-1]), ()))
+
+
+def _spread(rows: np.ndarray, strategy: Strategy, tried: int) -> list[int]:
+    """Some of the rows that have a whole lookback behind them."""
+    enough = rows[rows >= strategy.lookback - 1]
+    return [
+        int(row)
+        for row in enough[np.linspace(0, len(enough) - 1, min(tried, len(enough)), dtype=int)]
+    ]
 
 
 def _same_without_later_bars(
