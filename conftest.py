@@ -38,7 +38,7 @@ def _ran() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Long tests first, so that two workers end together."""
     long = (
-        "browser", "test_cycle_parity", "test_cli", "_cli", "00_tour", "01_", "test_runner", "test_journal_crash",
-        "test_recorded_world", "test_weekly", "test_engine",
+        "browser", "test_cycle_parity", "test_cli", "_cli", "00_tour", "01_", "test_runner",
+        "test_journal_crash", "test_recorded_world", "test_weekly", "test_engine",
     )  # fmt: skip
     items.sort(key=lambda item: not any(name in item.nodeid for name in long))

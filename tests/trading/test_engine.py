@@ -288,13 +288,14 @@ def test_a_desk_does_not_trade_into_a_journal_that_is_gone(
 
 
 def test_a_run_does_not_go_on_over_data_that_changed(sample_run: Ran, tmp_path: Path) -> None:
-    """Imported again with other prices: the book was not traded at them."""
+    """One price of one bar long done is another: the book was not traded on it."""
     desk, world = replace(sample_run.desk, journal_path=tmp_path / "j.db"), sample_run.world
     run(desk, world, stopped=stopped_after(50))
     panel = world.panel
-    dearer = {name: getattr(panel, name) * 1.1 for name in ("open", "high", "low", "close")}
-    with pytest.raises(DataError, match="traded at other prices than the data has at 2023-01-04"):
-        run(desk, replace(world, panel=replace(panel, **dearer)))
+    opened = panel.open.copy()
+    opened.iloc[world.start + 3, 0] *= 1.0000001
+    with pytest.raises(DataError, match="was traded on other bars than the data has now"):
+        run(desk, replace(world, panel=replace(panel, open=opened)))
     assert len(bodies(desk.journal_path)) == 50
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from workbench.desk import Desk
     from workbench.trading.engine import Outcome
 
+PATIENCE_S = 60.0  # a desk waits longer for a locked journal than a person would
 By = Annotated[str, typer.Option("--by", help="Who orders it; by default who you are here.")]
 Why = Annotated[str, typer.Option("--why", help="The reason, for the record.")]
 
@@ -74,7 +75,10 @@ def run_paper(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda n, _: asked.append(n))
     clock = Clock(lambda: datetime.now(UTC), time.monotonic, time.sleep)
-    with progress_bars() as progress, Journal.open(desk.journal_path) as journal:
+    with (
+        progress_bars() as progress,
+        Journal.open(desk.journal_path, timeout_s=PATIENCE_S) as journal,
+    ):
         world = desk.world(*(period or (None, None)), progress)
         desk = replace(desk, source=desk.source.resolved())
         outcome = paper(

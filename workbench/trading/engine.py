@@ -9,12 +9,15 @@ while waiting for one. Rows of a replay carry the bars' clock; nothing here read
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from workbench.cycle import cycle
 from workbench.domain import Book, DataError, UsageError
@@ -75,6 +78,7 @@ def run_row(desk: Desk, world: World) -> dict[str, Any]:
             "timeframe_s": panel.timeframe.total_seconds(),
             "first_open": panel.index[world.start],
             "last_open": panel.index[-1],
+            "bars_sha256": _bars_hash(world),
             "capital": float(desk.capital),
             "strategies": [
                 {"name": s.name, "category": s.category, "parameters": dict(s.parameters)}
@@ -86,6 +90,14 @@ def run_row(desk: Desk, world: World) -> dict[str, Any]:
             "costs": desk.costs._asdict(),
         }
     )
+
+
+def _bars_hash(world: World) -> str:
+    """sha256 of every price and volume that the run trades on, to the bit."""
+    panel, digest = world.panel, hashlib.sha256()
+    for frame in (panel.open, panel.high, panel.low, panel.close, panel.volume):
+        digest.update(np.ascontiguousarray(frame.to_numpy()[world.start :]).tobytes())
+    return digest.hexdigest()
 
 
 def paper(
@@ -142,6 +154,11 @@ def begin(
     if last is None or another:
         journal.append("run", row, world.panel.index[world.start].to_pydatetime())
         return desk.book(world), world.start
+    if last.body != row and {**last.body, "bars_sha256": row["bars_sha256"]} == row:
+        raise DataError(
+            f"{journal.path} was traded on other bars than the data has now: it changed since;"
+            " bring it back, or begin another run with --another"
+        )
     if last.body != row:
         raise UsageError(
             f"{journal.path} holds another run: {_difference(last.body, row)}; name a"
@@ -154,14 +171,7 @@ def begin(
     at = world.panel.close_times.get_indexer([as_of])  # type: ignore[list-item]
     if at[0] < world.start:
         raise DataError(f"{journal.path} stands at {as_of}, which is no bar of this run's data")
-    t = int(at[0])
-    marks = world.snapshot(t, desk.bars).panel.marks[-1].tolist()
-    if done[0].body.get("marks") != to_plain(dict(zip(row["symbols"], marks, strict=True))):
-        raise DataError(
-            f"{journal.path} was traded at other prices than the data has at {as_of}: the data"
-            " changed since; bring it back, or begin another run with --another"
-        )
-    return book_from(done[0].body), t + 1
+    return book_from(done[0].body), int(at[0]) + 1
 
 
 def last_run(journal: Journal) -> Entry | None:
