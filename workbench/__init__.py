@@ -9,6 +9,7 @@ The names below are the whole surface a notebook needs, in the order of the pipe
 first use: importing the package loads no vendor library.
 """
 
+import sys
 from importlib import import_module
 
 _HOME = {
@@ -35,7 +36,7 @@ _HOME = {
     "trades": "research.metrics", "Week": "trading.weekly", "read_week": "trading.weekly",
     "review": "trading",
     # what happened, and how it looks
-    "Journal": "journal", "charts": "views", "studies": "views",
+    "progress": "views.progress", "Journal": "journal", "charts": "views", "studies": "views",
     "tables": "views", "week": "views",
 }  # fmt: skip
 
@@ -53,3 +54,7 @@ def __getattr__(name: str) -> object:
 
 def __dir__() -> list[str]:
     return __all__
+
+
+if "IPython" in sys.modules and (_shell := sys.modules["IPython"].get_ipython()):
+    import_module("workbench.views.reprs").register(_shell)  # a notebook shows what it is given
