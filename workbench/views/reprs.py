@@ -41,18 +41,22 @@ def _tiles(texts: dict[str, str], caption: str) -> str:
     return str(_views("tables").tiles(texts, caption).data)
 
 
+def _line(text: str) -> str:
+    return f"<p><small>{html.escape(text)}</small></p>"
+
+
 def _panel(panel: Any) -> str:
     if not len(panel):
         return html.escape(repr(panel))
-    bases = [symbol.partition("/")[0] for symbol in panel.symbols]
     facts = {
         "bars": f"{len(panel):,}",
-        "symbols": ", ".join(bases),
+        "of": str(panel.timeframe).removeprefix("0 days "),
+        "symbols": f"{len(panel.symbols)}",
         "first bar": f"{panel.index[0]:%Y-%m-%d %H:%M}",
         "last bar": f"{panel.index[-1]:%Y-%m-%d %H:%M}",
-        "context": ", ".join(panel.context) or "none",
     }
-    return _tiles(facts, f"Panel: {panel.source}" if panel.source else "Panel")
+    named = _line(f"{', '.join(panel.symbols)}; context {', '.join(panel.context) or 'none'}")
+    return _tiles(facts, f"Panel: {panel.source}" if panel.source else "Panel") + named
 
 
 def _strategy(strategy: Any) -> str:
@@ -68,7 +72,6 @@ def _strategy(strategy: Any) -> str:
 
 def _desk(desk: Any) -> str:
     facts = {
-        "strategies": ", ".join(s.name for s in desk.strategies),
         "judge": getattr(desk.judge, "__name__", type(desk.judge).__name__),
         "capital": f"{desk.capital:,.0f}",
         "a position": f"{desk.limits.max_position:.0%}",
@@ -77,7 +80,7 @@ def _desk(desk: Any) -> str:
         "venue": desk.source.venue,
         "journal": str(desk.journal_path),
     }
-    return _tiles(facts, "Desk")
+    return _tiles(facts, f"Desk: {', '.join(s.name for s in desk.strategies)}")
 
 
 def _case(case: Any) -> str:
