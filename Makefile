@@ -30,7 +30,7 @@ demo: $(SET_UP)  ## the sample world through all five layers; ends with a page t
 	@$(BIN)/workbench demo
 
 test: $(SET_UP)  ## every test, notebooks included
-	@$(BIN)/python -m pytest -n 2 --dist loadscope
+	@$(BIN)/python -m pytest -n 2 --dist loadscope $(TESTS)
 	@$(BIN)/python -m pytest -o addopts= -q --nbval --nbval-current-env \
 	  --nbval-sanitize-with tests/golden/sanitize.cfg tests/golden
 

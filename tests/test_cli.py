@@ -231,7 +231,7 @@ def test_an_edited_row_makes_verify_say_no_and_name_it(
 ) -> None:
     """Exit code 1 and the row's number, for whoever got past the triggers."""
     forged = tmp_path / "forged.db"
-    with sqlite3.connect(home / "var/journal.db") as source, sqlite3.connect(forged) as copy:
+    with sqlite3.connect(home / demonstrated["journal"]) as source, sqlite3.connect(forged) as copy:
         source.backup(copy)
         for (name,) in copy.execute(
             "SELECT name FROM sqlite_master WHERE type='trigger'"
