@@ -221,9 +221,10 @@ def test_a_record_that_does_not_add_up_is_not_reported(sample_run: Ran) -> None:
 
 @pytest.fixture
 def small(sample_run: Ran) -> tuple[Week, nbformat.NotebookNode]:
-    """A SYNTHETIC week and a notebook of one line."""
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# A week")])
-    return read_week(sample_run.path, "2023-W04"), notebook
+    """A SYNTHETIC week and a notebook of one line, which names what it was made from."""
+    week = read_week(sample_run.path, "2023-W04")
+    line = nbformat.v4.new_markdown_cell(f"# A week, from {week.head.hash}", id="line")
+    return week, nbformat.v4.new_notebook(cells=[line])
 
 
 def test_a_week_is_published_whole_and_twice_the_same(
@@ -253,6 +254,7 @@ def test_a_published_week_is_not_quietly_replaced(
     ):
         publish_week(other, small[1], tmp_path)
     assert (page.parent / "report.json").read_bytes() == before
+    small[1].cells[0].source = f"# A week, from {'f' * 64}"
     publish_week(other, small[1], tmp_path, another=True)
     assert json.loads((page.parent / "report.json").read_text())["journal"]["hash"] == "f" * 64
 
@@ -285,6 +287,18 @@ def test_two_publish_the_same_week_at_once(
         "index.html", "report.json", "trades.csv", "equity.csv"
     }  # fmt: skip
     assert not [file for file in tmp_path.iterdir() if file.name.startswith(".")]
+
+
+def test_a_page_made_from_another_record_is_not_published(
+    small: tuple[Week, nbformat.NotebookNode], tmp_path: Path
+) -> None:
+    """Page and figures are of one journal row, or nothing appears."""
+    week, notebook = small
+    notebook.cells[0].source = f"# A week, from {'a' * 64}"
+    with pytest.raises(DataError, match=r"2023-W04 is not published: .* another run was begun"):
+        publish_week(week, notebook, tmp_path)
+    assert not (tmp_path / "2023-W04").exists()
+    assert not (tmp_path / "index.html").exists()
 
 
 @pytest.mark.parametrize("content", ["{}", ""], ids=["nothing in it", "a figure missing"])

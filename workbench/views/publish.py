@@ -39,7 +39,8 @@ def publish_week(
 ) -> Path:
     """Write `reports`/<week>/ from the week and its executed notebook, then the index.
 
-    Raises UsageError as `refuse_other` does unless `another` is set.
+    Raises UsageError as `refuse_other` does unless `another` is set, DataError if the notebook was
+    executed on another record.
     """
     folder, part = reports / week.label, reports / f".{week.label}.part"
     old = reports / f".{week.label}.old"
@@ -51,7 +52,12 @@ def publish_week(
             shutil.rmtree(left, ignore_errors=True)
         part.mkdir()
         made_up = " (SYNTHETIC)" if week.synthetic else ""
-        publish(notebook, part, f"Week {week.label}{made_up}")
+        made = publish(notebook, part, f"Week {week.label}{made_up}")
+        if week.head.hash not in made.read_text(encoding="utf-8"):
+            raise DataError(
+                f"{week.label} is not published: its notebook does not name the journal row that"
+                " its figures are of; another run was begun meanwhile, publish again"
+            )
         for name, text in evidence(week).items():
             write_whole(part / name, text)
         if folder.exists():
