@@ -19,6 +19,7 @@ import psutil
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+from tests.command import workbench
 from workbench.errors import DataError, UsageError
 from workbench.redact import named_like_a_secret, redacted, secrets_in, shaped_like_a_secret
 from workbench.runner import (
@@ -75,15 +76,6 @@ def run(notebook: Path, given: dict[str, Any] | None = None, **options: Any) -> 
     return run_notebook(
         notebook, notebook.parent / "runs", given,
         **{"deadline_s": 120.0, "now": lambda: datetime.now(UTC)} | options,
-    )  # fmt: skip
-
-
-def workbench(folder: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """The command as a user types it in `folder`."""
-    return subprocess.run(
-        [sys.executable, "-m", "workbench", *words],
-        capture_output=True, text=True, cwd=folder, env=os.environ | variables, check=False,
-        timeout=200,
     )  # fmt: skip
 
 

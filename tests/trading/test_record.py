@@ -15,7 +15,7 @@ from workbench import arrays as a
 from workbench.domain import Book, DataError, Limits, UsageError
 from workbench.journal import Journal
 from workbench.research.metrics import summary
-from workbench.trading.record import positions_of, read_record
+from workbench.trading.record import positions_of, read_last, read_record
 
 
 def test_a_run_read_as_it_goes_is_the_run_read_at_the_end(sample_run: Ran, tmp_path: Path) -> None:
@@ -36,6 +36,21 @@ def test_a_run_read_as_it_goes_is_the_run_read_at_the_end(sample_run: Ran, tmp_p
     for name in ("bars", "fills", "signals", "judged"):
         pd.testing.assert_frame_equal(getattr(record, name), getattr(whole, name))
     assert record.book.positions.tobytes() == whole.book.positions.tobytes()
+
+
+def test_the_last_bar_alone_says_what_is_held(sample_run: Ran, tmp_path: Path) -> None:
+    """As the whole record does, before the first bar too."""
+    desk = replace(sample_run.desk, journal_path=tmp_path / "j.db")
+    held = sample_run.record.bars["deployed"].to_numpy()
+    for bars in (0, int(np.flatnonzero(held)[3]) + 1):
+        run(desk, sample_run.world, stopped=stopped_after(bars))
+        with Journal.open(desk.journal_path, readonly=True) as journal:
+            last, whole = read_last(journal), read_record(journal)
+        assert (last.as_of, last.equity_now, last.head) == (
+            whole.as_of, whole.equity_now, whole.head,
+        )  # fmt: skip
+        pd.testing.assert_frame_equal(last.positions(), whole.positions())
+    assert len(last.positions()) > 0
 
 
 def test_a_journal_without_a_run_says_what_writes_one(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.command import workbench
 from workbench.desk import load_desk, load_schedule
 from workbench.errors import DataError, UsageError
 from workbench.files import write_whole
@@ -56,15 +56,6 @@ def known_since(folder: Path, *jobs: Job, first_seen: datetime = LONG_AGO) -> No
     for each in jobs:
         state = State(each.cron, first_seen)
         write_whole(folder / f"{each.name}.json", to_json(asdict(state)))
-
-
-def workbench(folder: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """The command as a user types it in `folder`."""
-    return subprocess.run(
-        [sys.executable, "-m", "workbench", *words],
-        capture_output=True, text=True, cwd=folder, env=os.environ | variables, check=False,
-        timeout=200,
-    )  # fmt: skip
 
 
 def soon(happens: Callable[[], object], seconds: float = 60.0) -> bool:

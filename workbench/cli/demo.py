@@ -38,6 +38,8 @@ def demo(as_json: Json = False, config: Config = None) -> None:
         history = history_of(desk, None, None, progress)
         page = _toured(tour, progress)
     outcome, _ = run_paper(desk, QUARTER, speed=0.0, another=False)
+    if not outcome.finished:
+        raise DataError("the demo was stopped; the same command goes on from here")
     with progress_bars() as progress, Journal.open(desk.journal_path, readonly=True) as journal:
         record = read_record(journal)
         same = _replayed(desk, record)

@@ -6,6 +6,8 @@ import os
 import signal
 import socket
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -72,10 +74,9 @@ def run_paper(
     from workbench.trading.engine import Clock, paper
 
     asked: list[int] = []
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda n, _: asked.append(n))
     clock = Clock(lambda: datetime.now(UTC), time.monotonic, time.sleep)
     with (
+        _asked_by_signal(asked),
         progress_bars() as progress,
         Journal.open(desk.journal_path, timeout_s=PATIENCE_S) as journal,
     ):
@@ -88,21 +89,37 @@ def run_paper(
         return outcome, journal.head().hash
 
 
+@contextmanager
+def _asked_by_signal(asked: list[int]) -> Iterator[None]:
+    """Ctrl-C and SIGTERM ask for an end after the bar, as long as the block lasts."""
+    before = {
+        number: signal.signal(number, lambda n, _: asked.append(n))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def _me() -> str:
     return f"{whoami()} (process {os.getpid()} on {socket.gethostname()})"
 
 
 def status(journal: JournalFile = None, as_json: Json = False, config: Config = None) -> None:
     """Is the desk running, in which state, how far, and what does it hold?"""
-    from workbench.trading.record import read_record
-    from workbench.trading.status import standing
+    from workbench.journal import Journal
+    from workbench.trading.record import read_last
+    from workbench.trading.status import standing_of
 
     path = desk_of(config, journal=journal).journal_path
-    stands = standing(path, datetime.now(UTC))
+    with Journal.open(path, readonly=True) as opened:
+        stands = standing_of(opened, datetime.now(UTC))
+        record = read_last(opened) if stands.run else None
     result: dict[str, Any] = {"journal": str(path), **asdict(stands)}
     lines = [str(stands)]
-    if stands.run:
-        record = read_record(path)
+    if record is not None:
         held = record.positions()
         result |= {"equity": record.equity_now, "positions": held.to_dict("index")}
         lines += [

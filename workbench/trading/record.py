@@ -184,13 +184,26 @@ def read_record(journal: str | Path | Journal) -> Record:
     if not isinstance(journal, Journal):
         with Journal.open(journal, readonly=True) as opened:
             return read_record(opened)
+    return _last_begun(journal).read_on(journal)
+
+
+def read_last(journal: Journal) -> Record:
+    """The last run as it stands, without its history: the last bar, and no tables."""
+    record = _last_begun(journal)
+    for entry in journal.tail(1, "cycle"):
+        if entry.seq > record.began:
+            return replace(record, head=Head(entry.seq, entry.hash), last=entry.body)
+    return record
+
+
+def _last_begun(journal: Journal) -> Record:
     run = last_run(journal)
     if run is None:
         raise UsageError(
             f"{journal.path} holds no run; `workbench paper` writes one, or name another journal"
             " with --journal"
         )
-    return _begun(journal.path, run).read_on(journal)
+    return _begun(journal.path, run)
 
 
 def _begun(path: Path, run: Entry) -> Record:

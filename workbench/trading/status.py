@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
 from workbench.journal import Journal
 from workbench.trading.control import Control, read_control
@@ -44,14 +43,8 @@ class Standing:
         return f"{self.mode + ' ' if self.mode else ''}{self.control}\n  {self.process}{by}"
 
 
-def standing(journal: Path, now: datetime) -> Standing:
-    """How the desk of a journal stands. Raises UsageError if there is no such journal."""
-    with Journal.open(journal, readonly=True) as opened:
-        return standing_of(opened, now)
-
-
 def standing_of(journal: Journal, now: datetime, known: Control | None = None) -> Standing:
-    """The same of an open journal; `known` are the orders read before."""
+    """How the desk of a journal stands; `known` are the orders read before."""
     beat = last_beat(heartbeat_file(journal.path))
     return Standing(
         control=read_control(journal, known),

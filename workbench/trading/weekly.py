@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -59,11 +60,9 @@ class Week:
 
 def monday(label: str) -> pd.Timestamp:
     """The first moment of an ISO week such as 2023-W23. Raises UsageError if it is none."""
-    try:
-        if re.fullmatch(r"\d{4}-W\d{2}", label):
+    if re.fullmatch(r"\d{4}-W\d{2}", label):
+        with suppress(ValueError):  # a week 54, or a year 0000
             return pd.Timestamp(date.fromisocalendar(int(label[:4]), int(label[6:]), 1), tz="UTC")
-    except ValueError:
-        pass  # a week 54, or a year 0000
     raise UsageError(f"{label!r} is no week; write it as 2023-W23")
 
 
