@@ -74,6 +74,7 @@ def test_the_index_leads_to_each_week(browser: Browser, reports: Path) -> None:
     """The last week first; a click opens it."""
     page, asked = opened(browser, reports / "index.html", 390, "light")
     assert page.locator("tbody a").all_inner_texts() == ["2023-W04", "2023-W03"]
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
     assert "SYNTHETIC" in page.inner_text("body")
     page.get_by_role("link", name="2023-W03").click()
     page.wait_for_selector(".js-plotly-plot .main-svg")

@@ -139,7 +139,8 @@ def index(reports: Path) -> Path:
     told = [_read(file) for file in sorted(reports.glob("[0-9]*-W*/report.json"), reverse=True)]
     head = "".join(f"<th>{name}" for name in COLUMNS)
     rows = "".join(_row(each) for each in told)
-    body = f"<table><thead><tr>{head}</thead><tbody>{rows}</tbody></table>"
+    listed = f"<table><thead><tr>{head}</thead><tbody>{rows}</tbody></table>"
+    body = f'<div class="scroll">{listed}</div>'
     synthetic = any(each["mode"] == "SYNTHETIC" for each in told)
     note = "<p>Weeks marked SYNTHETIC were traded on made-up prices.</p>" if synthetic else ""
     title = "Weekly reports"
