@@ -26,9 +26,15 @@ CLOCKS = ("event_time", "available_at", "fetched_at")
 INSTANT = pl.Datetime("us", "UTC")
 
 # What makes a row of a kind the same row; kinds not named here have one row an event time.
+# Macro and chain values are revised: what was first said stays beside what was said later.
 KEYS: dict[str, tuple[str, ...]] = {
     "news": ("id",),
     "prediction": ("event_time", "meeting", "outcome", "seq"),
+    "trades": ("id",),
+    "transfers": ("id",),
+    "onchain": ("event_time", "available_at"),
+    "macro": ("event_time", "available_at"),
+    "sentiment": ("event_time", "available_at"),
 }
 DEFAULT_KEY = ("event_time",)
 

@@ -15,14 +15,11 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from workbench.domain import Panel, Votes, WorkbenchError
+from workbench.domain import Panel, Votes
+from workbench.errors import ContractBroken
 from workbench.strategies.vote import Strategy
 
 CONFIDENCE_TOLERANCE = 1e-4  # points, for the bars before `lookback` that a window does not see
-
-
-class ContractBroken(WorkbenchError):
-    """The strategy breaks a promise; the sentence names the bar and the symbol."""
 
 
 def check_strategy(strategy: Strategy, panel: Panel, samples: int = 40, seed: int = 0) -> None:

@@ -1,0 +1,374 @@
+"""The line to a provider: paced, patient, and strict about what it accepts. httpx lives here.
+
+It waits its turn, tries again what may pass (a pause the provider names, a fault of the server, a
+cut connection) and gives up with one sentence on what will not. An answer must have the shape the
+feed expects; a redirect or a next page on another host is refused. No key, no query and no body
+with a key ever gets into a message or a log.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from functools import cache
+from typing import Any, NamedTuple, TypeVar
+from urllib.parse import urlsplit
+
+import httpx
+from pydantic import TypeAdapter, ValidationError
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
+
+from workbench.domain import UsageError
+from workbench.errors import FeedError, KeyMissing, KeyRefused, QuotaExhausted
+from workbench.redact import redacted
+
+T = TypeVar("T")
+Query = Mapping[str, Any]
+
+ATTEMPTS = 5
+TIMEOUT_S = 30.0
+LONGEST_WAIT_S = 120.0  # a longer pause is for the next pull
+LARGEST_BODY = 128 * 1024 * 1024
+MOST_SKEW = timedelta(minutes=2)
+# a 402, 403 or 429 that no waiting mends, and a 400 that is about the key (FRED)
+_QUOTA = re.compile(r"usage-capped|quota|credits|monthly", re.IGNORECASE)
+_KEY = re.compile(r"api[ _-]?key", re.IGNORECASE)
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+class Limit(NamedTuple):
+    """The provider's published pace: so many requests in so many seconds."""
+
+    requests: int
+    seconds: float
+
+    @property
+    def spacing_s(self) -> float:
+        return self.seconds / self.requests
+
+
+class Answer(NamedTuple):
+    """What came back: only 200 and 304 get this far."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class _Again(Exception):  # noqa: N818
+    """May pass if asked again; `wait_s` if the provider said when."""
+
+    def __init__(self, said: str, wait_s: float | None = None) -> None:
+        super().__init__(said)
+        self.wait_s = wait_s
+
+
+@dataclass
+class Line:
+    """One feed's connection. `clock` answers a UTC time; `sleep` takes seconds."""
+
+    feed: str
+    limit: Limit
+    key_variable: str
+    secret: str = field(repr=False)
+    clock: Callable[[], datetime]
+    sleep: Callable[[float], None]
+    asked: int = 0
+    _next_s: float = field(default=0.0, repr=False)
+
+    def now(self) -> datetime:
+        """The present, UTC."""
+        return self.clock()
+
+    @property
+    def key(self) -> str:
+        """The provider's key. Raises KeyMissing naming the variable it belongs in."""
+        if not self.secret:
+            raise KeyMissing(f"{self.feed}: {self.key_variable} is not set; put its key there")
+        return self.secret
+
+    def read(
+        self, shape: type[T] | TypeAdapter[T], url: str, query: Query | None = None, **how: Any
+    ) -> T:
+        """A JSON answer in the shape asked for (anything pydantic knows). `how` as in `get`.
+
+        Raises FeedError naming the first place where the shape differs; further fields are
+        ignored.
+        """
+
+        def parse(answer: Answer) -> T:
+            try:
+                parsed = json.loads(answer.body)
+            except ValueError:
+                raise _Again(_not_json(answer)) from None
+            return self.shaped(shape, parsed, url)
+
+        return self._ask(url, query, parse, **how)
+
+    def text(self, url: str, query: Query | None = None, begins: str = "", **how: Any) -> str:
+        """A text answer, such as CSV; it must begin with `begins`. `how` as in `get`."""
+
+        def parse(answer: Answer) -> str:
+            text = answer.body.decode("utf-8-sig", errors="replace")
+            if not text.lower().startswith(begins.lower()) or _is_page(answer):
+                raise _Again(f"answered {_excerpt(answer)} and not a table that begins {begins!r}")
+            return text
+
+        return self._ask(url, query, parse, **how)
+
+    def get(self, url: str, query: Query | None = None, **how: Any) -> Answer:
+        """Any answer, unread. `how`: headers=, body= (a JSON body makes it a POST)."""
+        return self._ask(url, query, lambda answer: answer, **how)
+
+    def pages(
+        self,
+        shape: type[T] | TypeAdapter[T],
+        url: str,
+        query: Query,
+        then: Callable[[T], str | Query | None],
+        **how: Any,
+    ) -> Iterator[T]:
+        """Page after page: `then` tells the next page's address, or what to change in the query,
+        or None at the end. The same next page twice, or one on another host, raises FeedError."""
+        seen: set[str] = set()
+        at, asking = url, dict(query)
+        while True:
+            body = self.read(shape, at, asking, **how)
+            yield body
+            following = then(body)
+            if not following:
+                return
+            mark = json.dumps(following, sort_keys=True, default=str)
+            if mark in seen:
+                raise FeedError(f"{self.feed}: {_place(url)} leads to the same next page twice")
+            seen.add(mark)
+            if isinstance(following, str):
+                at, asking = self._same_host(url, following), {}
+            else:
+                asking |= following
+
+    def shaped(self, shape: type[T] | TypeAdapter[T], value: object, url: str) -> T:
+        """`value` in the shape asked for, or FeedError naming the first place that differs."""
+        try:
+            return (shape if isinstance(shape, TypeAdapter) else _adapter(shape)).validate_python(
+                value
+            )
+        except ValidationError as wrong:
+            first = wrong.errors(include_url=False, include_input=False)[0]
+            where = ".".join(str(part) for part in first["loc"]) or "the answer"
+            raise FeedError(
+                f"{self.feed}: {_place(url)} has changed its shape: {where}: {first['msg']}"
+            ) from None
+
+    def _ask(
+        self,
+        url: str,
+        query: Query | None,
+        parse: Callable[[Answer], T],
+        headers: Mapping[str, str] | None = None,
+        body: object = None,
+    ) -> T:
+        _refuse_plain(url)
+        for attempt in Retrying(
+            sleep=self.sleep,
+            stop=stop_after_attempt(ATTEMPTS),
+            wait=_wait_s,
+            retry=retry_if_exception_type(_Again),
+            retry_error_callback=self._gave_up(url),
+        ):
+            with attempt:
+                return parse(self._once(url, query, headers, body))
+        raise AssertionError("tenacity returned without a result")
+
+    def _once(
+        self, url: str, query: Query | None, headers: Mapping[str, str] | None, body: object
+    ) -> Answer:
+        self._take_turn()
+        told = {"User-Agent": "workbench/0.1 (research; one user)"} | dict(headers or {})
+        asking = {} if not query else {"params": _plain(query)}
+        try:
+            with _client().stream(
+                "GET" if body is None else "POST", url, headers=told, json=body, **asking
+            ) as response:
+                content = bytearray()
+                for part in response.iter_bytes():
+                    content += part
+                    if len(content) > LARGEST_BODY:
+                        raise FeedError(
+                            f"{self.feed}: {_place(url)} answered more than"
+                            f" {LARGEST_BODY >> 20} MB"
+                        )
+        except httpx.TimeoutException:
+            raise _Again(f"did not answer within {TIMEOUT_S:g} s") from None
+        except (httpx.TransportError, httpx.DecodingError) as broken:
+            raise _Again(f"broke off ({type(broken).__name__})") from None
+        answer = Answer(response.status_code, response.headers, bytes(content))
+        self._judge(answer, url)
+        return answer
+
+    def _judge(self, answer: Answer, url: str) -> None:
+        """Let 200 and 304 pass; say of everything else what it means."""
+        self._check_clock(answer)
+        status, place = answer.status, _place(url)
+        said = redacted(_excerpt(answer), [self.secret] if self.secret else [])
+        if status in (200, 304):
+            return
+        if 300 <= status < 400:
+            raise FeedError(f"{self.feed}: {place} redirects; set base_url to where it lives now")
+        if status in (402, 403, 429) and _QUOTA.search(said):
+            raise QuotaExhausted(f"{self.feed}: {place}: the quota is used up: {said}")
+        if status in (418, 429):
+            raise self._paused(answer, place, said)
+        if status in (401, 402, 403) or (status == 400 and _KEY.search(said)):
+            raise self._refused(status, place, said)
+        if status >= 500 or status == 408:
+            raise _Again(f"answered {status} ({said})")
+        raise FeedError(f"{self.feed}: {place} answered {status}: {said}")
+
+    def _refused(self, status: int, place: str, said: str) -> FeedError:
+        if not self.secret:
+            return KeyRefused(f"{self.feed}: {place} answered {status}: {said}")
+        return KeyRefused(
+            f"{self.feed}: {place} refuses the key in {self.key_variable} ({status}): {said}"
+        )
+
+    def _paused(self, answer: Answer, place: str, said: str) -> Exception:
+        wait_s = _pause_s(answer.headers, self.now())
+        if wait_s is not None and wait_s > LONGEST_WAIT_S:
+            until = self.now() + timedelta(seconds=wait_s)
+            return QuotaExhausted(
+                f"{self.feed}: {place} allows no more until {until:%Y-%m-%d %H:%M} UTC; pull again"
+                " then"
+            )
+        return _Again(f"answered {answer.status} ({said})", wait_s)
+
+    def _check_clock(self, answer: Answer) -> None:
+        """What is first seen now is stamped with this clock: it must be right."""
+        told = answer.headers.get("date")
+        if told is None:
+            return
+        try:
+            theirs = parsedate_to_datetime(told)
+            theirs += timedelta(seconds=float(answer.headers.get("age", 0)))
+        except (TypeError, ValueError):
+            return
+        if theirs.tzinfo is not None and abs(theirs - self.now()) > MOST_SKEW:
+            raise FeedError(
+                f"{self.feed}: this machine's clock says {self.now():%Y-%m-%d %H:%M:%S} and"
+                f" the provider's {theirs:%Y-%m-%d %H:%M:%S} UTC; set the clock first"
+            )
+
+    def _take_turn(self) -> None:
+        """Keep to the published pace: requests evenly spaced."""
+        now = self.now().timestamp()
+        if now < self._next_s:
+            self.sleep(self._next_s - now)
+        self._next_s = max(now, self._next_s) + self.limit.spacing_s
+        self.asked += 1
+
+    def _same_host(self, url: str, following: str) -> str:
+        ours, theirs = urlsplit(url), urlsplit(following)
+        if (ours.scheme, ours.netloc) != (theirs.scheme, theirs.netloc):
+            raise FeedError(
+                f"{self.feed}: {_place(url)} leads to a next page on {theirs.netloc!r}; refused"
+            )
+        return following
+
+    def _gave_up(self, url: str) -> Callable[[RetryCallState], Any]:
+        def tell(state: RetryCallState) -> Any:
+            said = str(state.outcome.exception()) if state.outcome else "no answer"
+            raise FeedError(
+                f"{self.feed}: {_place(url)} {said}, {state.attempt_number} times; try again later"
+            ) from None
+
+        return tell
+
+
+@cache
+def _client() -> httpx.Client:
+    # httpx logs whole addresses, keys included
+    logging.getLogger("httpx").addFilter(_without_query)
+    return httpx.Client(timeout=TIMEOUT_S, follow_redirects=False)
+
+
+def _without_query(record: logging.LogRecord) -> bool:
+    if isinstance(record.args, tuple):
+        record.args = tuple(
+            str(arg.copy_with(query=None)) if isinstance(arg, httpx.URL) else arg
+            for arg in record.args
+        )
+    return True
+
+
+@cache
+def _adapter(shape: type[Any]) -> TypeAdapter[Any]:
+    return TypeAdapter(shape)
+
+
+def _plain(query: Query) -> dict[str, Any]:
+    return {name: value for name, value in query.items() if value is not None}
+
+
+def _refuse_plain(url: str) -> None:
+    """A key over plain http would be anybody's; only this machine itself may be asked so."""
+    parts = urlsplit(url)
+    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
+        raise UsageError(f"{_place(url)} is not an https address; set base_url to one")
+
+
+def _place(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.hostname}{parts.path}"
+
+
+def _is_page(answer: Answer) -> bool:
+    kind = answer.headers.get("content-type", "")
+    return "html" in kind or answer.body.lstrip()[:1] == b"<"
+
+
+def _not_json(answer: Answer) -> str:
+    if _is_page(answer):
+        return "answered a web page and not JSON"
+    return f"answered JSON that is cut off or broken ({len(answer.body)} bytes)"
+
+
+def _excerpt(answer: Answer) -> str:
+    if _is_page(answer):
+        return "a web page"
+    text = " ".join(answer.body[:300].decode("utf-8", errors="replace").split())
+    return text[:160] or "nothing"
+
+
+def _wait_s(state: RetryCallState) -> float:
+    told = state.outcome.exception() if state.outcome else None
+    asked = told.wait_s if isinstance(told, _Again) else None
+    patience = float(2 ** (state.attempt_number - 1))
+    return patience if asked is None else max(asked, 0.1)
+
+
+def _pause_s(headers: Mapping[str, str], now: datetime) -> float | None:
+    """How long the provider asks us to wait: Retry-After (seconds or a date), or a reset header
+    (seconds to go, or seconds since 1970)."""
+    for name in ("retry-after", "x-ratelimit-reset", "x-rate-limit-reset"):
+        told = headers.get(name)
+        if told is None:
+            continue
+        try:
+            seconds = float(told)
+        except ValueError:
+            try:
+                return max((parsedate_to_datetime(told) - now).total_seconds(), 0.0)
+            except (TypeError, ValueError):
+                continue
+        return max(seconds - now.timestamp(), 0.0) if seconds > 1e8 else max(seconds, 0.0)
+    return None
+
+
+def utc(seconds: float) -> datetime:
+    """Seconds since 1970 as a UTC time."""
+    return datetime.fromtimestamp(seconds, UTC)
