@@ -85,6 +85,8 @@ def _check_page(
         raise ContractBroken(f"{who}: rows of {first} to {last} in a page up to {through}")
     early = rows.filter(pl.col("available_at") < pl.col("event_time"))
     if not early.is_empty():
-        raise ContractBroken(f"{who}: a row is known before it happened: {early.row(0, named=True)}")
+        raise ContractBroken(
+            f"{who}: a row is known before it happened: {early.row(0, named=True)}"
+        )
     if rows["event_time"][-1] > now.astimezone(UTC) + timedelta(minutes=1):
         raise ContractBroken(f"{who}: a row is of {last}, which has not come yet")

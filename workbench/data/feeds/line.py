@@ -60,7 +60,7 @@ class Answer(NamedTuple):
     body: bytes
 
 
-class _Again(Exception):  # noqa: N818
+class Again(Exception):
     """May pass if asked again; `wait_s` if the provider said when."""
 
     def __init__(self, said: str, wait_s: float | None = None) -> None:
@@ -105,7 +105,7 @@ class Line:
             try:
                 parsed = json.loads(answer.body)
             except ValueError:
-                raise _Again(_not_json(answer)) from None
+                raise Again(_not_json(answer)) from None
             return self.shaped(shape, parsed, url)
 
         return self._ask(url, query, parse, **how)
@@ -116,7 +116,7 @@ class Line:
         def parse(answer: Answer) -> str:
             text = answer.body.decode("utf-8-sig", errors="replace")
             if not text.lower().startswith(begins.lower()) or _is_page(answer):
-                raise _Again(f"answered {_excerpt(answer)} and not a table that begins {begins!r}")
+                raise Again(f"answered {_excerpt(answer)} and not a table that begins {begins!r}")
             return text
 
         return self._ask(url, query, parse, **how)
@@ -174,39 +174,45 @@ class Line:
         body: object = None,
     ) -> T:
         _refuse_plain(url)
-        for attempt in Retrying(
+        return self.patiently(_place(url), lambda: parse(self._once(url, query, headers, body)))
+
+    def patiently(self, place: str, call: Callable[[], T]) -> T:
+        """What `call` answers; while it raises Again it is asked again, a few times, in turn.
+
+        Raises FeedError naming `place` when patience ends.
+        """
+        return Retrying(
             sleep=self.sleep,
             stop=stop_after_attempt(ATTEMPTS),
             wait=_wait_s,
-            retry=retry_if_exception_type(_Again),
-            retry_error_callback=self._gave_up(url),
-        ):
-            with attempt:
-                return parse(self._once(url, query, headers, body))
-        raise AssertionError("tenacity returned without a result")
+            retry=retry_if_exception_type(Again),
+            retry_error_callback=self._gave_up(place),
+        )(self._in_turn, call)
+
+    def _in_turn(self, call: Callable[[], T]) -> T:
+        self.take_turn()
+        return call()
 
     def _once(
         self, url: str, query: Query | None, headers: Mapping[str, str] | None, body: object
     ) -> Answer:
-        self._take_turn()
         told = {"User-Agent": "workbench/0.1 (research; one user)"} | dict(headers or {})
-        asking = {} if not query else {"params": _plain(query)}
+        asking = _plain(query) if query else None  # {} would strip the address of its own query
         try:
             with _client().stream(
-                "GET" if body is None else "POST", url, headers=told, json=body, **asking
+                "GET" if body is None else "POST", url, params=asking, headers=told, json=body
             ) as response:
                 content = bytearray()
                 for part in response.iter_bytes():
                     content += part
                     if len(content) > LARGEST_BODY:
                         raise FeedError(
-                            f"{self.feed}: {_place(url)} answered more than"
-                            f" {LARGEST_BODY >> 20} MB"
+                            f"{self.feed}: {_place(url)} answered more than {LARGEST_BODY >> 20} MB"
                         )
         except httpx.TimeoutException:
-            raise _Again(f"did not answer within {TIMEOUT_S:g} s") from None
+            raise Again(f"did not answer within {TIMEOUT_S:g} s") from None
         except (httpx.TransportError, httpx.DecodingError) as broken:
-            raise _Again(f"broke off ({type(broken).__name__})") from None
+            raise Again(f"broke off ({type(broken).__name__})") from None
         answer = Answer(response.status_code, response.headers, bytes(content))
         self._judge(answer, url)
         return answer
@@ -227,7 +233,7 @@ class Line:
         if status in (401, 402, 403) or (status == 400 and _KEY.search(said)):
             raise self._refused(status, place, said)
         if status >= 500 or status == 408:
-            raise _Again(f"answered {status} ({said})")
+            raise Again(f"answered {status} ({said})")
         raise FeedError(f"{self.feed}: {place} answered {status}: {said}")
 
     def _refused(self, status: int, place: str, said: str) -> FeedError:
@@ -245,7 +251,7 @@ class Line:
                 f"{self.feed}: {place} allows no more until {until:%Y-%m-%d %H:%M} UTC; pull again"
                 " then"
             )
-        return _Again(f"answered {answer.status} ({said})", wait_s)
+        return Again(f"answered {answer.status} ({said})", wait_s)
 
     def _check_clock(self, answer: Answer) -> None:
         """What is first seen now is stamped with this clock: it must be right."""
@@ -257,13 +263,18 @@ class Line:
             theirs += timedelta(seconds=float(answer.headers.get("age", 0)))
         except (TypeError, ValueError):
             return
-        if theirs.tzinfo is not None and abs(theirs - self.now()) > MOST_SKEW:
+        if theirs.tzinfo is not None:
+            self.compare_clock(theirs)
+
+    def compare_clock(self, theirs: datetime) -> None:
+        """Raise FeedError if the provider's clock and this machine's are minutes apart."""
+        if abs(theirs - self.now()) > MOST_SKEW:
             raise FeedError(
                 f"{self.feed}: this machine's clock says {self.now():%Y-%m-%d %H:%M:%S} and"
                 f" the provider's {theirs:%Y-%m-%d %H:%M:%S} UTC; set the clock first"
             )
 
-    def _take_turn(self) -> None:
+    def take_turn(self) -> None:
         """Keep to the published pace: requests evenly spaced."""
         now = self.now().timestamp()
         if now < self._next_s:
@@ -279,11 +290,11 @@ class Line:
             )
         return following
 
-    def _gave_up(self, url: str) -> Callable[[RetryCallState], Any]:
+    def _gave_up(self, place: str) -> Callable[[RetryCallState], Any]:
         def tell(state: RetryCallState) -> Any:
             said = str(state.outcome.exception()) if state.outcome else "no answer"
             raise FeedError(
-                f"{self.feed}: {_place(url)} {said}, {state.attempt_number} times; try again later"
+                f"{self.feed}: {place} {said}, {state.attempt_number} times; try again later"
             ) from None
 
         return tell
@@ -346,7 +357,7 @@ def _excerpt(answer: Answer) -> str:
 
 def _wait_s(state: RetryCallState) -> float:
     told = state.outcome.exception() if state.outcome else None
-    asked = told.wait_s if isinstance(told, _Again) else None
+    asked = told.wait_s if isinstance(told, Again) else None
     patience = float(2 ** (state.attempt_number - 1))
     return patience if asked is None else max(asked, 0.1)
 
