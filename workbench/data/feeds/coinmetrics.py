@@ -1,33 +1,39 @@
 """Coin Metrics, community API: daily metrics of each chain, keyless.
 
 A day's row is stamped with its start and describes the whole day. Where a metric carries the
-time at which its status was set, that is when it could be known; elsewhere the lag in `lags`.
-Values are restated now and then: a later pull asks the last two weeks again.
+time at which its status was set, that is when it could be known; elsewhere the lag in `lags`. A
+row is known when the last of its values is. Values are restated now and then: a later pull asks
+the last two weeks again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from typing import NotRequired
 
 import polars as pl
-from pydantic import TypeAdapter
+from pydantic import AwareDatetime, FiniteFloat, TypeAdapter
 from typing_extensions import TypedDict
 
 from workbench.data.feeds.feed import About, Limit, Line, Page, SeriesName
 from workbench.data.lags import LAGS
 from workbench.data.lake import INSTANT
+from workbench.errors import FeedError
 
 PAGE_ROWS = 1000
+DAY = timedelta(days=1)
+_Row = Mapping[str, str | None]
 
 
-class _Body(TypedDict, total=False):
-    data: list[Mapping[str, str | None]]
-    next_page_url: str | None
+class _Body(TypedDict):
+    data: list[_Row]
+    next_page_url: NotRequired[str | None]
 
 
-_NUMBERS = TypeAdapter(dict[str, float | None])
+_NUMBERS = TypeAdapter(dict[str, FiniteFloat | None])
+_MOMENT = TypeAdapter(AwareDatetime)
 
 
 @dataclass(frozen=True)
@@ -50,9 +56,7 @@ class CoinMetrics:
     def requests(self, _name: SeriesName, start: datetime, end: datetime) -> int:
         return (end - start).days // PAGE_ROWS + 1
 
-    def fetch(
-        self, name: SeriesName, start: datetime, end: datetime, line: Line
-    ) -> Iterator[Page]:
+    def fetch(self, name: SeriesName, start: datetime, end: datetime, line: Line) -> Iterator[Page]:
         url = f"{self.base_url}/timeseries/asset-metrics"
         query = {
             "assets": name.symbol.lower(), "metrics": ",".join(self.metrics), "frequency": "1d",
@@ -60,25 +64,32 @@ class CoinMetrics:
             "end_inclusive": "false", "page_size": PAGE_ROWS, "paging_from": "start",
             "ignore_forbidden_errors": "true", "ignore_unsupported_errors": "true",
         }  # fmt: skip
+        reached = start
         for body in line.pages(_Body, url, query, lambda body: body.get("next_page_url")):
-            told = line.shaped(list[Mapping[str, str | None]], body.get("data"), url)
-            rows = self._rows(told, line, url)
-            last = not body.get("next_page_url") or rows.is_empty()
-            through = end if last else rows["event_time"][-1] + timedelta(days=1)
-            yield Page(rows, through)
+            rows = self._rows(body["data"], line, url)
+            # a row that the page before has told already stays out
+            rows = rows.filter(pl.col("event_time") >= reached, pl.col("event_time") < end)
+            last = not body.get("next_page_url")
+            if last or not rows.is_empty():
+                reached = end if last else min(rows["event_time"][-1] + DAY, end)
+            yield Page(rows, reached)
 
-    def _rows(
-        self, told: Sequence[Mapping[str, str | None]], line: Line, url: str
-    ) -> pl.DataFrame:
-        values = [
-            line.shaped(_NUMBERS, {m: row[m] for m in self.metrics if m in row}, url)
-            for row in told
-        ]
-        times = [_moment(line.shaped(str, row.get("time"), url)) for row in told]
-        known = [_status(row) for row in told]
+    def _rows(self, told: Sequence[_Row], line: Line, url: str) -> pl.DataFrame:
+        asked = [{m: row[m] for m in self.metrics if m in row} for row in told]
+        if told and not any(asked):
+            raise FeedError(f"{line.feed}: {url} tells none of the metrics asked for; check them")
+        values = [line.shaped(_NUMBERS, row, url) for row in asked]
+        status = [_status(row, value) for row, value in zip(told, values, strict=True)]
         rows = pl.DataFrame(
-            {"event_time": times, "status_at": known},
-            schema={"event_time": INSTANT, "status_at": INSTANT},
+            {
+                "event_time": [_moment(row.get("time"), line, url) for row in told],
+                "status_at": [
+                    max((_moment(time, line, url) for time in times if time), default=None)
+                    for times in status
+                ],
+                "lagged": [not all(times) or not times for times in status],
+            },
+            schema={"event_time": INSTANT, "status_at": INSTANT, "lagged": pl.Boolean},
         )
         columns = {m: [value.get(m) for value in values] for m in self.metrics}
         rows = rows.with_columns(
@@ -86,21 +97,23 @@ class CoinMetrics:
             for metric, column in columns.items()
             if any(each is not None for each in column)
         )
-        lagged = LAGS["coinmetrics"](pl.col("event_time"))
         # a value is never known before its day has ended, whatever the status time says
-        ended = pl.col("event_time") + pl.duration(days=1)
-        known_at = pl.max_horizontal(pl.coalesce("status_at", lagged), ended)
+        known_at = pl.max_horizontal(
+            "status_at",
+            pl.when("lagged").then(LAGS["coinmetrics"](pl.col("event_time"))),
+            pl.col("event_time") + pl.duration(days=1),
+        )
         return rows.select(
             "event_time", known_at.cast(INSTANT).alias("available_at"),
-            pl.exclude("event_time", "status_at"),
+            pl.exclude("event_time", "status_at", "lagged"),
         )  # fmt: skip
 
 
-def _moment(text: str) -> datetime:
-    return datetime.fromisoformat(text[:26].rstrip("Z") + "+00:00")
+def _moment(told: str | None, line: Line, url: str) -> datetime:
+    return line.shaped(_MOMENT, told, url).astimezone(UTC)
 
 
-def _status(row: Mapping[str, str | None]) -> datetime | None:
-    """The latest status time of the row's metrics."""
-    told = [value for name, value in row.items() if name.endswith("-status-time") and value]
-    return _moment(max(told)) if told else None
+def _status(row: _Row, values: Mapping[str, float | None]) -> list[str | None]:
+    """The status time of each value of the row; None where a metric has none."""
+    told = [metric for metric, value in values.items() if value is not None]
+    return [row.get(f"{metric}-status-time") for metric in told]
