@@ -34,14 +34,14 @@ def write_whole(path: Path, text: str, *, sync: bool = False) -> None:
         finally:
             part.unlink(missing_ok=True)
         if sync:
-            _sync_names(path.parent)
+            sync_names(path.parent)
     except OSError as error:
         raise DataError(
             f"{path} cannot be written ({error.strerror}); check the disk and your right to write"
         ) from error
 
 
-def _sync_names(folder: Path) -> None:
+def sync_names(folder: Path) -> None:
     """A new name is on the disk only once its folder is."""
     opened = os.open(folder, os.O_RDONLY)
     try:

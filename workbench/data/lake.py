@@ -4,23 +4,31 @@
 
 A row has `event_time` (what its stamp means), `available_at` (the first moment we could know it)
 and `fetched_at` (when we got it), all UTC in microseconds, and its values. The lake stores and
-lists rows; it does not judge values (`recorded`), join them (`join`) or fetch them. One writer at
-a time: two processes that write one series may each undo the other's month.
+lists rows; it does not judge values (`checks`), join them (`join`) or fetch them (`pull`). One
+writer at a time: two processes that write one series may each undo the other's month.
+
+`root` is a folder, or the address of an object store that fsspec knows (s3://bucket/lake): the same
+paths, each file put whole.
 """
 
 from __future__ import annotations
 
 import difflib
+import io
+import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple, cast
 
 import polars as pl
+from upath import UPath
 
+from workbench.data.coverage import Span, with_span
 from workbench.domain import DataError, UsageError, parse_timeframe
+from workbench.files import sync_names, write_whole
 
 CLOCKS = ("event_time", "available_at", "fetched_at")
 INSTANT = pl.Datetime("us", "UTC")
@@ -37,6 +45,10 @@ KEYS: dict[str, tuple[str, ...]] = {
     "sentiment": ("event_time", "available_at"),
 }
 DEFAULT_KEY = ("event_time",)
+FIRST_STAYS = frozenset({"news"})  # what was first read is never edited afterwards
+
+COVERED = "covered.json"
+Stays = Literal["first", "last"]
 
 _UNREADABLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
 
@@ -73,6 +85,22 @@ class SeriesStatus(NamedTuple):
     duplicates: int
 
 
+def lake_at(where: str | Path) -> Lake:
+    """The lake in a folder, or at an address such as s3://bucket/lake.
+
+    Raises UsageError naming the package that such an address needs.
+    """
+    if "://" not in str(where):
+        return Lake(Path(where))
+    try:
+        return Lake(cast("Path", UPath(str(where))))
+    except (ImportError, ValueError) as error:
+        raise UsageError(
+            f"the lake {where} needs a package that is not installed ({error}); for s3:// it is"
+            " `pip install workbench[s3]`"
+        ) from None
+
+
 @dataclass(frozen=True)
 class Lake:
     """A lake under `root` (made on the first write)."""
@@ -99,8 +127,9 @@ class Lake:
         rows = _checked(rows, name, names)
         folder = self._folder(name)
         months = rows.partition_by("month", as_dict=True, include_key=False, maintain_order=True)
+        stays: Stays = "first" if kind in FIRST_STAYS else "last"
         return sum(
-            _merge_month(folder / f"{month}.parquet", part, names)
+            _merge_month(folder / f"{month}.parquet", part, names, stays)
             for (month,), part in sorted(months.items())
         )
 
@@ -148,8 +177,40 @@ class Lake:
 
     def remove(self, kind: str, venue: str, symbol: str, timeframe: str) -> None:
         """Delete a series; one that is not there is no error."""
-        for file in self._months(SeriesName(kind, venue, symbol, timeframe)):
+        name = SeriesName(kind, venue, symbol, timeframe)
+        for file in [*self._months(name), self._folder(name) / COVERED]:
+            file.unlink(missing_ok=True)
+
+    def covered(self, name: SeriesName) -> list[Span]:
+        """The ranges of a series that have been asked for and answered, rows or not."""
+        file = self._folder(name) / COVERED
+        try:
+            told = json.loads(file.read_text(encoding="utf-8"))
+            return [(_when(first), _when(last)) for first, last in told]
+        except FileNotFoundError:
+            return []
+        except (ValueError, OSError) as error:
+            raise DataError(
+                f"{file} cannot be read ({error}): delete it, and a pull will ask for all again"
+            ) from None
+
+    def cover(self, name: SeriesName, start: datetime, end: datetime) -> None:
+        """Note that [start, end) has been asked for and its rows are stored."""
+        before = self.covered(name)
+        after = with_span(before, start, end)
+        if after != before:
+            told = json.dumps([[first.isoformat(), last.isoformat()] for first, last in after])
+            _write_text(self._folder(name) / COVERED, told)
+
+    def prune(self, name: SeriesName, before: datetime) -> list[str]:
+        """Delete whole months that ended by `before`; they stay covered, so that no pull fetches
+        them again. Returns the months that are gone."""
+        old = [file for file in self._months(name) if file.stem < f"{before:%Y-%m}"]
+        for file in old:
+            first = datetime.fromisoformat(f"{file.stem}-01T00:00:00+00:00")
+            self.cover(name, first, _next_month(first))
             file.unlink()
+        return [file.stem for file in old]
 
     def _folder(self, name: SeriesName) -> Path:
         parts = zip(SeriesName._fields, name, strict=True)
@@ -157,7 +218,7 @@ class Lake:
 
     def _months(self, name: SeriesName) -> list[Path]:
         folder = self._folder(name)
-        return sorted(folder.glob("*.parquet")) if folder.is_dir() else []
+        return sorted(folder.glob("*.parquet"), key=str) if folder.is_dir() else []
 
     def _walk(self) -> Iterator[SeriesName]:
         for folder in self.root.glob("kind=*/venue=*/symbol=*/timeframe=*"):
@@ -222,17 +283,25 @@ def _checked(rows: pl.DataFrame, name: SeriesName, key: Sequence[str]) -> pl.Dat
     )
 
 
-def _merge_month(file: Path, new: pl.DataFrame, key: Sequence[str]) -> int:
+def _when(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+def _next_month(first: datetime) -> datetime:
+    return first.replace(year=first.year + first.month // 12, month=first.month % 12 + 1)
+
+
+def _merge_month(file: Path, new: pl.DataFrame, key: Sequence[str], stays: Stays) -> int:
     old = _open(file) if file.exists() else new.clear()
     both = pl.concat([old, new], how="diagonal_relaxed")
     said = [column for column in both.columns if column != "fetched_at"]
     # The first row of those that say the same stays, so a repeated fetch changes nothing; then of
-    # one key the latest fetch wins, and of two at one moment the incoming one.
+    # one key the latest fetch wins (news: the first), and of two at one moment the incoming one.
     merged = (
         both.with_columns(incoming=pl.int_range(pl.len()) >= old.height)
         .unique(subset=said, keep="first", maintain_order=True)
         .sort("fetched_at", maintain_order=True)
-        .unique(subset=list(key), keep="last", maintain_order=True)
+        .unique(subset=list(key), keep=stays, maintain_order=True)
         .sort(["event_time", *(k for k in key if k != "event_time")], maintain_order=True)
     )
     changed = int(merged["incoming"].sum())
@@ -242,23 +311,40 @@ def _merge_month(file: Path, new: pl.DataFrame, key: Sequence[str]) -> int:
 
 
 def _write(file: Path, rows: pl.DataFrame) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
+    rows = rows.rechunk()  # one row group, however the rows came together: equal rows, equal bytes
+    if not isinstance(file, Path):
+        held = io.BytesIO()
+        rows.write_parquet(held)
+        file.write_bytes(held.getvalue())  # an object is put whole or not at all
+        return
     part = file.with_name(file.name + ".part")
-    with part.open("wb") as stream:
-        rows.write_parquet(stream)
-        stream.flush()
-        os.fsync(stream.fileno())
-    part.replace(file)
-    folder = os.open(file.parent, os.O_RDONLY)  # the rename itself must survive a power cut
     try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("wb") as stream:
+            rows.write_parquet(stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+        part.replace(file)
+        sync_names(file.parent)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise DataError(
+            f"{file} cannot be written ({error.strerror or error}); what was stored before is"
+            " whole: make room or mend the rights, then do it again"
+        ) from error
+
+
+def _write_text(file: Path, text: str) -> None:
+    if isinstance(file, Path):
+        write_whole(file, text, sync=True)
+    else:
+        file.write_text(text, encoding="utf-8")
 
 
 def _open(file: Path, columns: list[str] | None = None) -> pl.DataFrame:
     try:
-        return pl.read_parquet(file, columns=columns, hive_partitioning=False)
+        source = file if isinstance(file, Path) else io.BytesIO(file.read_bytes())
+        return pl.read_parquet(source, columns=columns, hive_partitioning=False)
     except _UNREADABLE as error:
         raise DataError(
             f"{file} cannot be read ({str(error).splitlines()[0]}): delete it and import that "

@@ -63,7 +63,7 @@ def test_it_keeps_the_promises_of_a_feed(case: Case) -> None:
 @pytest.mark.parametrize("fault", PASSING)
 def test_what_passes_is_waited_for_and_changes_nothing(case: Case, fault: str) -> None:
     with Loopback(case.answer) as server:
-        right = told(case, server, Clock(NOW + timedelta(hours=1)))
+        right = told(case, server)
         requests = len(server.seen)
         for at in range(1, requests + 1):
             clock = Clock()
@@ -85,7 +85,7 @@ def test_what_does_not_pass_ends_in_one_sentence(
         with pytest.raises(FeedError, match=case.feed(server.url).about.name) as raised:
             told(case, server)
     assert "\n" not in str(raised.value)
-    assert "127.0.0.1" in str(raised.value)
+    assert case.place in str(raised.value)
 
 
 @each([case for case in CASES if case.drifted])

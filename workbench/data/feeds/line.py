@@ -181,17 +181,19 @@ class Line:
 
         Raises FeedError naming `place` when patience ends.
         """
-        return Retrying(
+        retrying = Retrying(
             sleep=self.sleep,
             stop=stop_after_attempt(ATTEMPTS),
             wait=_wait_s,
             retry=retry_if_exception_type(Again),
             retry_error_callback=self._gave_up(place),
-        )(self._in_turn, call)
+        )
 
-    def _in_turn(self, call: Callable[[], T]) -> T:
-        self.take_turn()
-        return call()
+        def in_turn() -> T:
+            self.take_turn()
+            return call()
+
+        return retrying(in_turn)
 
     def _once(
         self, url: str, query: Query | None, headers: Mapping[str, str] | None, body: object
@@ -229,7 +231,7 @@ class Line:
         if status in (402, 403, 429) and _QUOTA.search(said):
             raise QuotaExhausted(f"{self.feed}: {place}: the quota is used up: {said}")
         if status in (418, 429):
-            raise self._paused(answer, place, said)
+            raise self.paused(answer.headers, place, f"answered {status} ({said})")
         if status in (401, 402, 403) or (status == 400 and _KEY.search(said)):
             raise self._refused(status, place, said)
         if status >= 500 or status == 408:
@@ -243,15 +245,16 @@ class Line:
             f"{self.feed}: {place} refuses the key in {self.key_variable} ({status}): {said}"
         )
 
-    def _paused(self, answer: Answer, place: str, said: str) -> Exception:
-        wait_s = _pause_s(answer.headers, self.now())
-        if wait_s is not None and wait_s > LONGEST_WAIT_S:
-            until = self.now() + timedelta(seconds=wait_s)
-            return QuotaExhausted(
-                f"{self.feed}: {place} allows no more until {until:%Y-%m-%d %H:%M} UTC; pull again"
-                " then"
-            )
-        return Again(f"answered {answer.status} ({said})", wait_s)
+    def paused(self, headers: Mapping[str, str], place: str, said: str) -> Exception:
+        """What to raise where a provider asks for a pause: Again, or QuotaExhausted if the pause
+        is too long to wait out."""
+        wait_s = _pause_s(headers, self.now())
+        if wait_s is None or wait_s <= LONGEST_WAIT_S:
+            return Again(said, wait_s)
+        until = self.now() + timedelta(seconds=wait_s)
+        return QuotaExhausted(
+            f"{self.feed}: {place} allows no more until {until:%Y-%m-%d %H:%M} UTC; pull again then"
+        )
 
     def _check_clock(self, answer: Answer) -> None:
         """What is first seen now is stamped with this clock: it must be right."""
