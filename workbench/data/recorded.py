@@ -1,10 +1,11 @@
 """Import a folder of recorded market data into the lake.
 
 The layout says what a file is: `ohlcv/<venue>/<timeframe>/<BASE>_<QUOTE>.parquet`,
-`funding/<venue>/...`, `onchain/`, `news/`, `prediction/`, `macro/`, `sentiment/`. A file is checked
-whole before a row of it is stored; a bad one is refused with its row, and the others still go in.
-Nothing is filled, resampled or repaired, and no file is passed over in silence. When a value
-could have been known is decided in `lags`, what a row must be in `checks`.
+`funding/<venue>/...`, `onchain/`, `news/`, `prediction/`, `macro/`, `sentiment/`,
+`microstructure/`. A file is checked whole before a row of it is stored; a bad one is refused with
+its row, and the others still go in. Nothing is filled, resampled or repaired, and no file is passed
+over in silence. When a value could have been known is decided in `lags`, what a row must be in
+`checks`; what was captured from an exchange's streams is read in `captures`.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from pathlib import Path
 
 import polars as pl
 
-from workbench.data import checks
+from workbench.data import captures, checks
+from workbench.data.captures import Part
 from workbench.data.checks import FaultError
 from workbench.data.headlines import clean, headline_id
 from workbench.data.lags import FRED_TIMEFRAMES, LAGS
@@ -44,10 +46,15 @@ Reader = Callable[[pl.DataFrame], Table]
 
 @dataclass(frozen=True)
 class Imported:
-    """One file that went in: `rows` stored, `written` of them new or changed."""
+    """What of a file went into a series: `rows` stored, `written` of them new or changed.
+
+    `read` is how many rows, or messages of a capture, they were made from. A capture goes into
+    more than one series and is then named once for each.
+    """
 
     file: str
     series: SeriesName
+    read: int
     rows: int
     written: int
     dropped: Mapping[str, int]
@@ -60,6 +67,14 @@ class ImportReport:
     imported: tuple[Imported, ...]
     skipped: tuple[tuple[str, str], ...]
     refused: tuple[tuple[str, str], ...]
+
+    @property
+    def read(self) -> dict[str, int]:
+        """How many rows or messages were read of each file that went in."""
+        counts: dict[str, int] = {}
+        for each in self.imported:
+            counts[each.file] = counts.get(each.file, 0) + each.read
+        return counts
 
     @property
     def rows(self) -> int:
@@ -103,7 +118,7 @@ def import_recorded(
             if isinstance(place, str):
                 skipped.append((file, place))
             else:
-                imported.append(_import(path, file, lake, now, *place))
+                imported += [_store(file, part, lake, now) for part in place(path)]
         except DataError as error:
             refused.append(
                 (file, f"{file}: {error}" if isinstance(error, FaultError) else str(error))
@@ -113,15 +128,18 @@ def import_recorded(
     return ImportReport(tuple(imported), tuple(skipped), tuple(refused))
 
 
-def _import(
-    path: Path, file: str, lake: Lake, now: datetime, name: SeriesName, reader: Reader
-) -> Imported:
-    table = reader(_load(path))
-    rows = table.rows.with_columns(fetched_at=pl.lit(now).cast(checks.INSTANT))
+def _store(file: str, part: Part, lake: Lake, now: datetime) -> Imported:
+    rows = part.rows.with_columns(fetched_at=pl.lit(now).cast(checks.INSTANT))
     clocks = ["event_time", "available_at", "fetched_at"]
     rows = rows.select(*clocks, pl.exclude(clocks))
-    written = lake.upsert(*name, rows)
-    return Imported(file, name, rows.height, written, table.dropped)
+    written = lake.upsert(*part.series, rows)
+    return Imported(file, part.series, part.read, rows.height, written, part.dropped)
+
+
+def _read(path: Path, name: SeriesName, reader: Reader) -> list[Part]:
+    raw = _load(path)
+    table = reader(raw)
+    return [Part(name, raw.height, table.rows, table.dropped)]
 
 
 def _load(path: Path) -> pl.DataFrame:
@@ -141,20 +159,22 @@ _PAIR = re.compile(r"([A-Z0-9]+)_([A-Z0-9]+)")
 _TABLE = re.compile(r"\.(parquet|csv|csv\.gz)$")
 
 
-def _place(file: str, now: datetime) -> tuple[SeriesName, Reader] | str:
-    """The series a file belongs to and how to read it, or why it is skipped."""
+def _place(file: str, now: datetime) -> Callable[[Path], list[Part]] | str:
+    """How to read a file of this place in the layout, or why it is skipped."""
     kind, *inner = file.split("/")
     if not inner:
         return "it lies outside the kinds' folders"
     if kind == "microstructure":
-        return "order-book captures are not imported"
+        return captures.place("/".join(inner)) or f"{kind}/ has no file of this name in its layout"
     if kind not in _PLACES:
         return f"no kind of data is called {kind!r}"
     if not _TABLE.search(file):
         return "it is no .parquet, .csv or .csv.gz file"
     stem = _TABLE.sub("", inner[-1])
     found = _PLACES[kind]([*inner[:-1], stem], now)
-    return found or f"{kind}/ has no file of this name in its layout"
+    if found is None:
+        return f"{kind}/ has no file of this name in its layout"
+    return found if isinstance(found, str) else partial(_read, name=found[0], reader=found[1])
 
 
 def _place_candles(names: list[str], now: datetime) -> tuple[SeriesName, Reader] | None:
