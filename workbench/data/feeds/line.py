@@ -36,7 +36,7 @@ LONGEST_WAIT_S = 120.0  # a longer pause is for the next pull
 LARGEST_BODY = 128 * 1024 * 1024
 MOST_SKEW = timedelta(minutes=2)
 # a 402, 403 or 429 that no waiting mends, and a 400 that is about the key (FRED)
-_QUOTA = re.compile(r"usage-capped|quota|credits|monthly", re.IGNORECASE)
+_QUOTA = re.compile(r"usage-capped|quota|credits|monthly|billing cycle", re.IGNORECASE)
 _KEY = re.compile(r"api[ _-]?key", re.IGNORECASE)
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
