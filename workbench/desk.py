@@ -7,22 +7,15 @@ never by a branch elsewhere. It reads configuration and wires; it decides nothin
 from __future__ import annotations
 
 import difflib
-import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, ClassVar, get_args
+from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
-from pydantic_settings import (
-    BaseSettings,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    TomlConfigSettingsSource,
-)
+from pydantic import TypeAdapter, ValidationError
 
-from workbench.data.lake import Lake
+from workbench.data.lake import lake_at
 from workbench.data.sample import SYMBOLS as SAMPLE_SYMBOLS
 from workbench.data.sample import VENUE as SAMPLE
 from workbench.data.sample import write_sample
@@ -39,24 +32,35 @@ from workbench.execution.bar_broker import BarBroker
 from workbench.judges.rubric import rubric
 from workbench.ports import Broker, Judge, Log, Progress
 from workbench.risk.correlation import HISTORY_DAYS
+from workbench.settings import AUTO, FeedTable, read_settings
 from workbench.strategies.regime import HISTORY_DAYS as REGIME_DAYS
 from workbench.strategies.regime import with_regime
 from workbench.strategies.vote import Strategy
 from workbench.trading.schedule import Job
 
+if TYPE_CHECKING:
+    from workbench.data.feeds.feed import Feed
+
 CONFIG = "desk.toml"
-AUTO = "auto"
+# Beside every installed feed, under its own name: a second exchange, against which the first is
+# checked.
+FEEDS: Mapping[str, FeedTable] = {
+    "kraken": FeedTable.model_validate(
+        {"adapter": "candles", "venue": "kraken", "symbols": ("BTC/USDT", "ETH/USDT")}
+    ),
+}
 
 
 @dataclass(frozen=True)
 class Source:
     """Where the data is: a lake, and which part of it the desk trades.
 
-    Venue "auto" is the imported spot venue with the most symbols, or the sample world while
-    nothing is imported; no symbols means all of the venue's.
+    `lake` is a folder or an address such as s3://bucket/lake. Venue "auto" is the imported spot
+    venue with the most symbols, or the sample world while nothing is imported; no symbols means all
+    of the venue's.
     """
 
-    lake: Path = Path("var/lake")
+    lake: str | Path = Path("var/lake")
     venue: str = AUTO
     symbols: tuple[str, ...] = ()
     timeframe: str = "1h"
@@ -65,7 +69,7 @@ class Source:
         """The same with venue and symbols named; the sample world has to be written already."""
         candles = [
             name
-            for name in Lake(self.lake).series()
+            for name in lake_at(self.lake).series()
             if name.kind == "ohlcv" and name.timeframe == self.timeframe
         ]
         spot = [n.venue for n in candles if n.venue != SAMPLE and not n.venue.endswith("_perp")]
@@ -77,7 +81,7 @@ class Source:
     def made(self) -> bool:
         """Is the whole sample world in the lake? A write that was cut off leaves a part of it."""
         there = {
-            n.symbol for n in Lake(self.lake).series() if (n.kind, n.venue) == ("ohlcv", SAMPLE)
+            n.symbol for n in lake_at(self.lake).series() if (n.kind, n.venue) == ("ohlcv", SAMPLE)
         }
         return there >= set(SAMPLE_SYMBOLS)
 
@@ -124,7 +128,7 @@ class Desk:
         History before `start` is loaded for the indicators where there is any; `world.start` is
         the first bar that may trade. The sample world is made on first use.
         """
-        source, lake = self.source.resolved(), Lake(self.source.lake)
+        source, lake = self.source.resolved(), lake_at(self.source.lake)
         if source.venue == SAMPLE and not source.made():
             write_sample(lake, progress=progress)
             source = self.source.resolved()
@@ -140,76 +144,7 @@ class Desk:
         return Book.start(world.panel.symbols, self.capital, world.panel.index[world.start])
 
 
-# --- desk.toml ---------------------------------------------------------------------------------
-
-
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class _DeskTable(_Table):
-    capital: float = 10_000.0
-    strategies: tuple[str, ...] = ("ema_adx", "rsi_bounce", "news_sentiment")
-    judge: str = "rubric"
-    reduce: float = 0.5
-    journal: Path = Path("var/journal.db")
-
-
-class _DataTable(_Table):
-    lake: Path = Path("var/lake")
-    venue: str = AUTO
-    symbols: tuple[str, ...] = ()
-    timeframe: str = "1h"
-
-
-class _JobTable(_Table):
-    cron: str
-    command: tuple[str, ...]
-
-
-def _jobs() -> dict[str, _JobTable]:
-    """Without a [schedule]: the week's page on Monday, a look at the risk every day."""
-    return {
-        "weekly": _JobTable(cron="10 0 * * 1", command=("publish", "--week", "last")),
-        "risk": _JobTable(cron="20 0 * * *", command=("run", "04_risk_review")),
-    }
-
-
-def _numbers(name: str, defaults: Mapping[str, float]) -> type[_Table]:
-    fields: dict[str, Any] = {key: (float, value) for key, value in defaults.items()}
-    return create_model(name, __base__=_Table, **fields)
-
-
-_LimitsTable = _numbers("limits", Limits()._asdict())
-_CostsTable = _numbers("costs", Costs()._asdict())
-
-
-class Settings(BaseSettings):
-    """desk.toml, overridden by variables such as WORKBENCH_DATA__VENUE."""
-
-    model_config = SettingsConfigDict(
-        extra="forbid", frozen=True, env_prefix="WORKBENCH_", env_nested_delimiter="__"
-    )
-    file: ClassVar[Path | None] = None
-
-    desk: _DeskTable = Field(default_factory=_DeskTable)
-    data: _DataTable = Field(default_factory=_DataTable)
-    limits: _LimitsTable = Field(default_factory=_LimitsTable)  # type: ignore[valid-type]
-    costs: _CostsTable = Field(default_factory=_CostsTable)  # type: ignore[valid-type]
-    schedule: dict[str, _JobTable] = Field(default_factory=_jobs)
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Variables win over the file; nothing else is read."""
-        toml = TomlConfigSettingsSource(settings_cls, cls.file) if cls.file else None
-        return (env_settings, toml) if toml else (env_settings,)
+# --- from desk.toml ---------------------------------------------------------------------------
 
 
 def load_desk(path: str | Path | None = None, **changed: Any) -> Desk:
@@ -221,20 +156,24 @@ def load_desk(path: str | Path | None = None, **changed: Any) -> Desk:
     file = Path(path) if path is not None else Path(CONFIG)
     if path is not None and not file.is_file():
         raise UsageError(f"{file} is not there; leave --config away to use the defaults")
-    settings = _settings(file if file.is_file() else None)
+    settings = read_settings(file if file.is_file() else None)
     folder = file.parent if file.is_file() else Path()
     table, data = settings.desk, settings.data
-    fields: dict[str, Any] = {
+    parts: dict[str, Any] = {
         "strategies": tuple(_plugin("strategies", name) for name in table.strategies),
         "judge": load_judge(table.judge),
         "limits": Limits(**settings.limits.model_dump()),
         "costs": Costs(**settings.costs.model_dump()),
         "reduce": table.reduce,
         "capital": table.capital,
-        "source": Source(folder / data.lake, data.venue, data.symbols, data.timeframe),
+        "source": Source(_place(data.lake, folder), data.venue, data.symbols, data.timeframe),
         "journal_path": folder / table.journal,
     }
-    return Desk(**(fields | changed))
+    return Desk(**(parts | changed))
+
+
+def _place(lake: str, folder: Path) -> str | Path:
+    return lake if "://" in lake else folder / lake
 
 
 def load_judge(name: str) -> Judge:
@@ -245,31 +184,36 @@ def load_judge(name: str) -> Judge:
 def load_schedule(path: str | Path = CONFIG) -> tuple[Job, ...]:
     """The jobs of a desk.toml, or the default ones. Raises UsageError naming the job."""
     file = Path(path)
-    table = _settings(file if file.is_file() else None).schedule
+    table = read_settings(file if file.is_file() else None).schedule
     return tuple(Job(name, job.cron, job.command) for name, job in table.items())
 
 
-def _settings(file: Path | None) -> Settings:
-    where = str(file or "the environment")
+def load_feeds(path: str | Path = CONFIG) -> dict[str, Feed]:
+    """Every installed feed and those of [feeds.NAME], with their options, by name.
+
+    Raises UsageError naming the feed, the option and the nearest valid one.
+    """
+    file = Path(path)
+    told = read_settings(file if file.is_file() else None).feeds
+    installed = {point.name: FeedTable() for point in entry_points(group="workbench.feeds")}
+    tables = installed | dict(FEEDS) | told
+    return {name: _feed(name, table) for name, table in sorted(tables.items()) if table.enabled}
+
+
+def _feed(name: str, table: FeedTable) -> Feed:
+    kind = _plugin("feeds", table.adapter or name)
+    known = [each.name for each in fields(kind)]
+    for option in table.options:
+        if option not in known:
+            near = difflib.get_close_matches(option, known, 1, 0.0)
+            offer = f"; the nearest is {near[0]}" if near else ""
+            raise UsageError(f"feeds.{name} has no option {option}{offer}")
     try:
-        return type("Settings", (Settings,), {"file": file})()
-    except tomllib.TOMLDecodeError as broken:
-        raise UsageError(f"{where} is not valid TOML: {broken}") from None
-    except ValidationError as invalid:
-        first = invalid.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
-            raise UsageError(f"{where}: unknown key {key}{_nearest(first['loc'])}") from None
-        raise UsageError(f"{where}: {key} is {first['input']!r}: {first['msg']}") from None
-
-
-def _nearest(location: Sequence[int | str]) -> str:
-    model: Any = Settings
-    for part in location[:-1]:  # below a table of tables, such as [schedule.NAME], comes its kind
-        fields = getattr(model, "model_fields", None)
-        model = fields[str(part)].annotation if fields else get_args(model)[1]
-    close = difflib.get_close_matches(str(location[-1]), list(model.model_fields), 1, 0.0)
-    return "; the nearest valid one is " + ".".join([*map(str, location[:-1]), close[0]])
+        return TypeAdapter(kind).validate_python(table.options)
+    except ValidationError as wrong:
+        first = wrong.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise UsageError(f"feeds.{name}: {where}: {first['msg']}") from None
 
 
 def _plugin(group: str, name: str) -> Any:

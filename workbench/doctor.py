@@ -57,7 +57,7 @@ def _packages() -> Iterator[Finding]:
 
 
 def _plugins() -> Finding:
-    groups = ("strategies", "judges", "brokers")
+    groups = ("strategies", "judges", "brokers", "feeds")
     counts = {g: len(entry_points(group=f"workbench.{g}")) for g in groups}
     fine = all(counts.values())
     says = ", ".join(f"{n} {group}" for group, n in counts.items())
@@ -81,10 +81,10 @@ def _kernel() -> Finding:
 
 
 def _lake(desk: Desk) -> Finding:
-    from workbench.data.lake import Lake
+    from workbench.data.lake import lake_at
 
     try:
-        n = len(Lake(desk.source.lake).series())
+        n = len(lake_at(desk.source.lake).series())
         source = desk.source.resolved()
     except WorkbenchError as wrong:
         return Finding("lake", False, str(wrong))

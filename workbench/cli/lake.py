@@ -1,18 +1,24 @@
-"""data import and data status: what is in the lake, and how it gets there."""
+"""data import, status and prune: what is in the lake, and what goes out of it."""
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from workbench.cli.shell import Config, Json, desk_of, progress_bars, say
+from workbench.cli.pull import data_pull, lease_file
+from workbench.cli.shell import Config, Json, desk_of, progress_bars, say, whoami
 
 app = typer.Typer(
-    help="The data lake: import recorded files, see what is there.", no_args_is_help=True
+    help="The data lake: pull from feeds, import recorded files, see what is there.",
+    no_args_is_help=True,
 )
+
+
+app.command("pull")(data_pull)
 
 
 @app.command("import")
@@ -22,12 +28,14 @@ def data_import(
     config: Config = None,
 ) -> None:
     """Check recorded files and store them; a bad file is refused by name, the others go in."""
-    from workbench.data.lake import Lake
+    from workbench.data.lake import lake_at
     from workbench.data.recorded import import_recorded
+    from workbench.trading.lease import lease
 
     desk = desk_of(config, None)
-    with progress_bars() as progress:
-        report = import_recorded(directory, Lake(desk.source.lake), datetime.now(UTC), progress)
+    holder = f"`data import` of {whoami()}, process {os.getpid()}"
+    with lease(lease_file(desk.source.lake), holder), progress_bars() as progress:
+        report = import_recorded(directory, lake_at(desk.source.lake), datetime.now(UTC), progress)
     dropped = {i.file: i.dropped for i in report.imported if i.dropped}
     result = {
         "lake": str(desk.source.lake), "files": len(report.imported), "rows": report.rows,
@@ -48,10 +56,10 @@ def data_import(
 @app.command("status")
 def data_status(as_json: Json = False, config: Config = None) -> None:
     """Every series in the lake: rows, first, last, gaps, duplicates."""
-    from workbench.data.lake import Lake
+    from workbench.data.lake import lake_at
 
     desk = desk_of(config, None)
-    series = Lake(desk.source.lake).status()
+    series = lake_at(desk.source.lake).status()
     lines = [f"{'series':<52} {'rows':>8}  {'first':<16}  {'last':<16} {'gaps':>5} {'twice':>5}"]
     lines += [
         f"{' '.join(s[:4]):<52} {s.rows:>8,}  {s.first:%Y-%m-%d %H:%M}  {s.last:%Y-%m-%d %H:%M}"

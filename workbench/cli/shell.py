@@ -93,6 +93,28 @@ def progress_bars() -> Iterator[Progress]:
         yield tell
 
 
+@contextmanager
+def bars_by_name() -> Iterator[Progress]:
+    """A bar for every label, side by side, from any thread; silence where nobody watches."""
+    from rich.console import Console
+    from rich.progress import BarColumn, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    columns = (TextColumn("{task.description:<44}"), BarColumn(), TaskProgressColumn())
+    console = Console(stderr=True)
+    with Bars(
+        *columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal
+    ) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def tell(done: int, total: int, label: str) -> None:
+            if label not in tasks:
+                tasks[label] = bars.add_task(label[-44:], total=total)
+            bars.update(tasks[label], completed=done, total=total)
+
+        yield tell
+
+
 def say(as_json: bool, result: Mapping[str, Any], lines: list[str]) -> None:
     print(json.dumps(_plain(result), default=str) if as_json else "\n".join(lines))
 

@@ -17,18 +17,18 @@ import difflib
 import io
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal, NamedTuple, cast
+from typing import BinaryIO, Literal, NamedTuple, cast
 
 import polars as pl
 from upath import UPath
 
 from workbench.data.coverage import Span, with_span
 from workbench.domain import DataError, UsageError, parse_timeframe
-from workbench.files import sync_names, write_whole
+from workbench.files import sync_names
 
 CLOCKS = ("event_time", "available_at", "fetched_at")
 INSTANT = pl.Datetime("us", "UTC")
@@ -200,7 +200,7 @@ class Lake:
         after = with_span(before, start, end)
         if after != before:
             told = json.dumps([[first.isoformat(), last.isoformat()] for first, last in after])
-            _write_text(self._folder(name) / COVERED, told)
+            _put(self._folder(name) / COVERED, lambda file: file.write(told.encode()))
 
     def prune(self, name: SeriesName, before: datetime) -> list[str]:
         """Delete whole months that ended by `before`; they stay covered, so that no pull fetches
@@ -311,17 +311,22 @@ def _merge_month(file: Path, new: pl.DataFrame, key: Sequence[str], stays: Stays
 
 
 def _write(file: Path, rows: pl.DataFrame) -> None:
-    rows = rows.rechunk()  # one row group, however the rows came together: equal rows, equal bytes
+    # one row group, however the rows came together: equal rows, equal bytes
+    _put(file, rows.rechunk().write_parquet)
+
+
+def _put(file: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Write a file whole. Cut off, it leaves a .part that the next write of it takes away."""
     if not isinstance(file, Path):
         held = io.BytesIO()
-        rows.write_parquet(held)
+        write(held)
         file.write_bytes(held.getvalue())  # an object is put whole or not at all
         return
     part = file.with_name(file.name + ".part")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with part.open("wb") as stream:
-            rows.write_parquet(stream)
+            write(stream)
             stream.flush()
             os.fsync(stream.fileno())
         part.replace(file)
@@ -332,13 +337,6 @@ def _write(file: Path, rows: pl.DataFrame) -> None:
             f"{file} cannot be written ({error.strerror or error}); what was stored before is"
             " whole: make room or mend the rights, then do it again"
         ) from error
-
-
-def _write_text(file: Path, text: str) -> None:
-    if isinstance(file, Path):
-        write_whole(file, text, sync=True)
-    else:
-        file.write_text(text, encoding="utf-8")
 
 
 def _open(file: Path, columns: list[str] | None = None) -> pl.DataFrame:

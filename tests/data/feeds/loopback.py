@@ -171,7 +171,7 @@ def line(about: About, key: str = "", clock: Clock | None = None) -> Line:
     """A feed's line without its real pace: pauses are noted and not waited for."""
     clock = clock or Clock()
     return Line(
-        feed=about.name, limit=about.limit, key_variable=about.key, secret=key,
+        feed=about.name, limit=about.pace, key_variable=about.key, secret=key,
         clock=clock.now, sleep=clock.sleep,
     )  # fmt: skip
 

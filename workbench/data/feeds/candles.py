@@ -51,8 +51,7 @@ class Candles:
         longest = max(parse_timeframe(each).to_pytimedelta() for each in self.timeframes)
         return About(
             name=self.venue, kind="candles", provider=f"{venue.exchange} through ccxt",
-            limit=Limit(max(venue.limit.requests // venue.weight, 1), venue.limit.seconds),
-            overlap=2 * longest,
+            limit=venue.limit, weight=venue.weight, overlap=2 * longest,
         )  # fmt: skip
 
     def series(self) -> Sequence[SeriesName]:

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 
 import polars as pl
 
-from workbench.data.feeds.feed import Feed, Line, SeriesName
+from workbench.data.feeds.feed import Feed, Line, Page, SeriesName
 from workbench.data.lake import DEFAULT_KEY, INSTANT, KEYS
 from workbench.errors import ContractBroken
 
@@ -49,7 +49,7 @@ def collected(
     frames: list[pl.DataFrame] = []
     reached = start
     for page in feed.fetch(name, start, end, line):
-        _check_page(feed, page.rows, page.through, reached, start, end, line.now())
+        check_page(feed, page, reached, start, end, line.now())
         reached = page.through
         frames.append(page.rows)
     if not frames:
@@ -64,10 +64,11 @@ def collected(
     return rows
 
 
-def _check_page(
-    feed: Feed, rows: pl.DataFrame, through: datetime, reached: datetime,
-    start: datetime, end: datetime, now: datetime,
-) -> None:  # fmt: skip
+def check_page(
+    feed: Feed, page: Page, reached: datetime, start: datetime, end: datetime, now: datetime
+) -> None:
+    """Raise ContractBroken if a page, after those that reached `reached`, breaks a promise."""
+    rows, through = page
     who = feed.about.name
     for clock in ("event_time", "available_at"):
         if rows.schema.get(clock) != INSTANT:

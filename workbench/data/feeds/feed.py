@@ -28,7 +28,7 @@ class About:
     provider tells only its latest, and a pull is a poll. `overlap`: how far back a later pull asks
     again, as late values and revisions are expected there. `versions`: the rows carry every
     revision with its own `available_at`; without it a changed value is a new version from the
-    moment it was fetched.
+    moment it was fetched. `weight`: what one request takes of the limit.
     """
 
     name: str
@@ -39,6 +39,12 @@ class About:
     history: bool = True
     overlap: timedelta = timedelta(0)
     versions: bool = False
+    weight: int = 1
+
+    @property
+    def pace(self) -> Limit:
+        """The limit in requests of this feed's own weight."""
+        return Limit(max(self.limit.requests // self.weight, 1), self.limit.seconds)
 
 
 class Page(NamedTuple):
@@ -66,9 +72,7 @@ class Feed(Protocol):
         """About how many requests the range takes, for the plan."""
         ...
 
-    def fetch(
-        self, name: SeriesName, start: datetime, end: datetime, line: Line
-    ) -> Iterator[Page]:
+    def fetch(self, name: SeriesName, start: datetime, end: datetime, line: Line) -> Iterator[Page]:
         """Rows with start <= event_time < end, page by page, oldest first.
 
         Raises FeedError or one of its kin; what was yielded before stays good.

@@ -1,0 +1,175 @@
+"""data pull: from the feeds into the lake, a plan first."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from workbench.cli.shell import Config, Json, bars_by_name, desk_of, say, whoami
+
+if TYPE_CHECKING:
+    from workbench.data.feeds.feed import Feed, Line
+    from workbench.data.lake import SeriesName
+    from workbench.data.pull import Plan, Pulled
+
+Names = Annotated[list[str] | None, typer.Argument(help="Feeds to pull; without any, all.")]
+
+
+def data_pull(
+    feeds: Names = None,
+    symbol: Annotated[list[str] | None, typer.Option(help="Only this symbol; repeatable.")] = None,
+    start: Annotated[str | None, typer.Option(help="From this day (UTC).")] = None,
+    plan_only: Annotated[bool, typer.Option("--plan", help="Print the plan and stop.")] = False,
+    as_json: Json = False,
+    config: Config = None,
+) -> None:
+    """Ask every feed for what the lake lacks; killed or stopped, the same command goes on."""
+    from workbench.data.lake import lake_at
+    from workbench.data.pull import plan, pull
+    from workbench.trading.lease import lease
+
+    desk = desk_of(config, None)
+    lake, now = lake_at(desk.source.lake), datetime.now(UTC)
+    chosen = _chosen(config, feeds or [])
+    first = _first_day(start, config, now)
+    planned = plan(lake, chosen.values(), first, now, os.environ, _only(symbol or []))
+    if not as_json or plan_only:
+        say(as_json, _plan_json(planned), _plan_lines(planned))
+    if plan_only:
+        return
+    stopped = threading.Event()
+    holder = f"`data pull` of {whoami()}, process {os.getpid()}"
+    with lease(lease_file(desk.source.lake), holder), bars_by_name() as progress:
+        try:
+            done = pull(lake, planned, _lines(os.environ, stopped), progress, stopped)
+        except KeyboardInterrupt:
+            typer.echo("stopped; what was read is stored, and the same command goes on", err=True)
+            raise typer.Exit(1) from None
+    say(as_json, _done_json(planned, done), _done_lines(done))
+    if any(each.fault for each in done):
+        raise typer.Exit(1)
+
+
+def lease_file(lake: str | Path) -> Path:
+    """Beside a lake on this disk; for one elsewhere in var/, where it binds this machine only."""
+    if "://" not in str(lake):
+        return Path(f"{lake}.lease")
+    return Path("var") / f"lake-{hashlib.sha256(str(lake).encode()).hexdigest()[:12]}.lease"
+
+
+def _chosen(config: Path | None, names: Sequence[str]) -> dict[str, Feed]:
+    import difflib
+
+    from workbench.desk import CONFIG, load_feeds
+    from workbench.errors import UsageError
+
+    feeds = load_feeds(config or CONFIG)
+    known = feeds | {feed.about.name: feed for feed in feeds.values()}
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, list(known), 1, 0.0)
+            raise UsageError(f"no feed is called {name}; the nearest is {near[0]}")
+    return {name: known[name] for name in names} if names else feeds
+
+
+def _first_day(start: str | None, config: Path | None, now: datetime) -> datetime:
+    from workbench.desk import CONFIG
+    from workbench.errors import UsageError
+    from workbench.settings import read_settings
+
+    if start is None:
+        file = config or Path(CONFIG)
+        days = read_settings(file if file.is_file() else None).data.pull_days
+        return (now - timedelta(days=days)).replace(hour=0, minute=0, second=0, microsecond=0)
+    try:
+        first = datetime.fromisoformat(start)
+    except ValueError:
+        raise UsageError(f"--start {start!r} is not a day; write it as 2024-01-31") from None
+    first = first if first.tzinfo else first.replace(tzinfo=UTC)
+    if first >= now:
+        raise UsageError(f"--start {start} is not in the past")
+    return first
+
+
+def _only(symbols: Sequence[str]) -> Callable[[SeriesName], bool]:
+    bases = {symbol.partition("/")[0] for symbol in symbols}
+    return lambda name: not symbols or name.symbol in symbols or name.symbol in bases
+
+
+def _lines(environment: Mapping[str, str], stopped: threading.Event) -> Callable[[Feed], Line]:
+    from workbench.data.feeds.line import Line
+
+    def line_of(feed: Feed) -> Line:
+        about = feed.about
+        secret = environment.get(about.key, "") if about.key else ""
+        return Line(about.name, about.pace, about.key, secret, _utc_now, _sleep(stopped))
+
+    return line_of
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _sleep(stopped: threading.Event) -> Callable[[float], None]:
+    """A pause that ends when the pull is stopped."""
+
+    def sleep(seconds: float) -> None:
+        stopped.wait(seconds)
+
+    return sleep
+
+
+def _plan_lines(planned: Plan) -> list[str]:
+    from workbench.data.pull import pace_s
+
+    lines = [f"{'feed':<16} {'series':>6} {'requests':>9} {'minutes':>8}  weight, of the limit"]
+    for name, steps in planned.by_feed().items():
+        about = steps[0].feed.about
+        asked, (most, seconds) = sum(step.requests for step in steps), about.limit
+        lines.append(
+            f"{name:<16} {len({step.name for step in steps}):>6} {asked:>9,}"
+            f" {pace_s(steps) / 60:>8.1f}  {asked * about.weight:,}, of {most:,} in {seconds:g} s"
+        )
+    if not planned.steps:
+        lines = ["nothing to ask: the lake has all of it"]
+    lines += [f"{name:<16} skipped: {why}" for name, why in planned.skipped]
+    return lines
+
+
+def _plan_json(planned: Plan) -> dict[str, Any]:
+    steps = [
+        {
+            "feed": step.feed.about.name, "series": str(step.name), "start": step.start.isoformat(),
+            "end": step.end.isoformat(), "requests": step.requests,
+        }
+        for step in planned.steps
+    ]  # fmt: skip
+    return {"steps": steps, "skipped": dict(planned.skipped), "seconds": planned.seconds}
+
+
+def _done_lines(done: Sequence[Pulled]) -> list[str]:
+    lines = [f"{sum(each.written for each in done):,} rows new or changed"]
+    for each in done:
+        if each.written and not each.fault:
+            lines.append(f"  {each.step.name}: {each.written:,} in {each.asked} requests")
+    lines += [f"  FAILED {each.step.name}: {each.fault}" for each in done if each.fault]
+    return lines
+
+
+def _done_json(planned: Plan, done: Sequence[Pulled]) -> dict[str, Any]:
+    series = [
+        {
+            "series": str(each.step.name), "written": each.written, "requests": each.asked,
+            "fault": each.fault,
+        }
+        for each in done
+    ]  # fmt: skip
+    return {"series": series, "skipped": dict(planned.skipped)}
