@@ -15,6 +15,7 @@ from workbench.data.odds import (
     devig,
     implied_path,
     meeting_of,
+    midpoint,
     outcome_of,
     table,
     with_devigged,
@@ -37,6 +38,14 @@ def test_a_missing_leg_leaves_no_share_at_all() -> None:
     assert devig([0.6, None, 0.1]) == [None, None, None]
     assert devig([0.0, 0.0]) == [None, None]
     assert devig([]) == []
+
+
+def test_an_empty_book_has_no_midpoint() -> None:
+    assert midpoint(0.0, 1.0) is None
+    assert midpoint(None, 0.4) is None
+    assert midpoint(0.4, None) is None
+    assert midpoint(0.0, 0.01) == 0.005
+    assert midpoint(0.25, 0.75) == 0.5
 
 
 @given(st.lists(st.floats(0.0, 1.0), min_size=1, max_size=8).filter(lambda prices: sum(prices) > 0))
@@ -84,6 +93,11 @@ def test_a_leg_that_lost_its_price_is_missing_and_not_as_before() -> None:
     )
     legs = {("2026-12", "down25"): 2 * HOUR, ("2026-12", "noChange"): 2 * HOUR}
     assert with_devigged(rows, legs)["devigged"].to_list() == [0.5, 0.5, None, None]
+
+
+def test_a_market_that_stands_alone_keeps_its_price() -> None:
+    rows = table([sample(NOON, "Yes", 0.6)])
+    assert with_devigged(rows, {("2026-12", "Yes"): HOUR})["devigged"].to_list() == [0.6]
 
 
 def test_outcomes_that_share_in_no_sum_have_no_share() -> None:

@@ -63,6 +63,13 @@ def devig(prices: Sequence[float | None]) -> list[float | None]:
     return [price / total for price in told]
 
 
+def midpoint(bid: float | None, ask: float | None) -> float | None:
+    """Between the quotes; None if one is missing or the book is empty (0 bid, 1 asked)."""
+    if bid is None or ask is None or (bid <= 0 and ask >= 1):
+        return None
+    return (bid + ask) / 2
+
+
 def table(rows: Iterable[Mapping[str, Any]]) -> pl.DataFrame:
     """Rows of odds in the order of their time, each once; what a row does not tell is null."""
     told = pl.DataFrame([{name: row.get(name) for name in COLUMNS} for row in rows], schema=COLUMNS)
@@ -75,6 +82,7 @@ def with_devigged(rows: pl.DataFrame, legs: Mapping[tuple[str, str], timedelta])
 
     `legs`: every (meeting, outcome) that shares in a sum, and how long a price of it holds; a
     meeting that has none keeps nulls, and so does a moment at which a leg has no price that holds.
+    One leg alone keeps its price: the Yes and No of one market add up to 1 at the midpoint.
     """
     outcomes: dict[str, list[str]] = {}
     for meeting, outcome in legs:
@@ -87,6 +95,9 @@ def with_devigged(rows: pl.DataFrame, legs: Mapping[tuple[str, str], timedelta])
             last[row["meeting"], row["outcome"]] = (moment, row["probability"])
         for row in together:
             meeting, wanted = row["meeting"], outcomes.get(row["meeting"], [])
+            if wanted == [row["outcome"]]:
+                shares.append(row["probability"])
+                continue
             prices = []
             for outcome in wanted:
                 at, price = last.get((meeting, outcome), (moment, None))

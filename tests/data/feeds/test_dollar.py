@@ -22,7 +22,7 @@ def told(reply: Reply | None = None) -> pl.DataFrame:
 
 def test_the_formula_agrees_with_a_sum_of_logarithms_done_by_hand() -> None:
     # 2014-08-25: log10 of 1.32, 103.8864, 1.658979, 1.095227, 6.930985, 0.915682 are
-    # 0.120574, 2.016559, 0.219841, 0.039504, 0.840795, -0.038256; the weighted sum with
+    # 0.120574, 2.016559, 0.219841, 0.039504, 0.840795, -0.038255; the weighted sum with
     # log10(50.14348112) = 1.700214 is
     # 1.700214 - 0.069451 + 0.274252 - 0.026161 + 0.003595 + 0.035313 - 0.001377 = 1.916385
     index = dollar_index(usd=1.32, jpy=137.13, gbp=0.79567, cad=1.4457, sek=9.1489, chf=1.2087)
