@@ -28,6 +28,7 @@ from workbench.errors import FeedError, UsageError
 PAGE_ROWS = 256
 # six blocks of Bitcoin; other chains are final sooner
 CONFIRMED = timedelta(hours=1)
+HISTORY = timedelta(days=30)  # of the data plan
 # a block of Bitcoin may be stamped up to two hours ahead, and a later one up to an hour behind
 OUT_OF_ORDER = timedelta(hours=3)
 
@@ -108,6 +109,10 @@ class WhaleAlert:
 
     def series(self) -> Sequence[SeriesName]:
         return [SeriesName("transfers", "whale_alert", asset, "event") for asset in self.assets]
+
+    def earliest(self, _name: SeriesName, now: datetime) -> datetime:
+        """There is nothing to ask for from before."""
+        return now - HISTORY
 
     def requests(self, _name: SeriesName, start: datetime, end: datetime) -> int:
         """Twenty to find the height, then a few a day."""
