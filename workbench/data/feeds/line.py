@@ -278,8 +278,16 @@ class Line:
             )
 
     def take_turn(self) -> None:
-        """Keep to the published pace: requests evenly spaced."""
+        """Keep to the published pace: requests evenly spaced.
+
+        Raises QuotaExhausted where a turn is hours away (a hundred requests a month).
+        """
         now = self.now().timestamp()
+        if self._next_s - now > LONGEST_WAIT_S:
+            raise QuotaExhausted(
+                f"{self.feed}: its limit leaves the next request for"
+                f" {utc(self._next_s):%Y-%m-%d %H:%M} UTC; pull again then"
+            )
         if now < self._next_s:
             self.sleep(self._next_s - now)
         self._next_s = max(now, self._next_s) + self.limit.spacing_s
