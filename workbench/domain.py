@@ -88,7 +88,8 @@ class Snapshot:
     """Everything known at `as_of`, nothing later.
 
     `odds`, `flows`, `macro`: last known value by name. `staleness`: hours since each feed was
-    last heard of (infinite: never), so that silence is named and not taken for calm.
+    last heard of (infinite: never); `missing`: those silent for too long, so that silence is named
+    and not taken for calm.
     """
 
     as_of: pd.Timestamp
@@ -98,6 +99,7 @@ class Snapshot:
     flows: Mapping[str, float] = field(default_factory=dict[str, float])
     macro: Mapping[str, float] = field(default_factory=dict[str, float])
     staleness: Mapping[str, float] = field(default_factory=dict[str, float])
+    missing: tuple[str, ...] = ()
 
 
 # --- what each layer says ----------------------------------------------------------------------

@@ -12,6 +12,7 @@ import pandas as pd
 import polars as pl
 import pytest
 
+from workbench.data.context import FEEDS, STALE_HOURS, stale
 from workbench.data.lake import Lake
 from workbench.data.sample import SYMBOLS
 from workbench.data.snapshot import World, load_world
@@ -184,6 +185,7 @@ def test_a_missing_bar_is_a_row_of_nan_and_silence_is_counted(tmp_path: Path) ->
     snapshot = world.snapshot(3, bars=10)
     assert (snapshot.headlines, snapshot.odds, snapshot.flows, snapshot.macro) == ((), {}, {}, {})
     assert snapshot.staleness["headlines"] == math.inf
+    assert snapshot.missing == tuple(sorted(FEEDS))
 
 
 def test_worlds_never_mix(sample_lake: Lake, tmp_path: Path) -> None:
@@ -197,3 +199,11 @@ def test_worlds_never_mix(sample_lake: Lake, tmp_path: Path) -> None:
     assert not recorded.panel.synthetic
     assert recorded.headlines.empty
     assert recorded.odds.empty
+
+
+@pytest.mark.parametrize("feed", [*STALE_HOURS, "a feed nobody has heard of"])
+def test_a_feed_is_stale_once_it_is_silent_for_too_long(feed: str) -> None:
+    hours = STALE_HOURS.get(feed, 72.0)
+    assert not stale(feed, hours)
+    for late in (hours + 0.01, math.inf, math.nan):
+        assert stale(feed, late)

@@ -22,7 +22,6 @@ from workbench.data.lake import Lake
 from workbench.data.snapshot import load_world
 from workbench.domain import Case, DataError, Headline, Panel, Signal, Snapshot
 from workbench.judges.case import (
-    STALE_HOURS,
     about,
     build_cases,
     canonical,
@@ -211,17 +210,8 @@ def test_headlines_are_of_the_own_asset_or_of_the_market(
     assert len(case.headlines) == shown
 
 
-@pytest.mark.parametrize("name", [*STALE_HOURS, "a feed nobody has heard of"])
-def test_a_feed_is_named_missing_once_it_is_silent_for_too_long(name: str) -> None:
-    hours = STALE_HOURS.get(name, 72.0)
-    assert only(snapshot(staleness={name: hours})).missing == ()
-    for late in (hours + 0.01, math.inf, math.nan):
-        assert only(snapshot(staleness={name: late})).missing == (name,)
-
-
-def test_missing_feeds_are_named_in_order_beside_those_that_talk() -> None:
-    shot = snapshot(staleness={"vix": math.inf, "funding": 1.0, "dxy": 500.0})
-    assert only(shot).missing == ("dxy", "vix")
+def test_the_feeds_that_the_snapshot_misses_are_in_the_case() -> None:
+    assert only(snapshot(missing=("dxy", "vix"))).missing == ("dxy", "vix")
 
 
 def test_there_is_a_case_for_every_wanted_symbol_and_for_no_other() -> None:

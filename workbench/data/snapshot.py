@@ -19,18 +19,18 @@ import pandas as pd
 import polars as pl
 
 from workbench.arrays import Floats, Ints
-from workbench.data.context import SAMPLE, gather
+from workbench.data.context import FED_VENUES, FEEDS, MACRO, SAMPLE, gather, known_odds, stale
 from workbench.data.join import US_PER_HOUR, age_hours, instants, micros
 from workbench.data.lake import Lake
-from workbench.data.meetings import probabilities
 from workbench.domain import DataError, Headline, Panel, Snapshot, UsageError, parse_timeframe
 
 HEADLINES_SHOWN = 20
 HEADLINE_HOURS = 24
 When = str | date | datetime | pd.Timestamp | None
 
-_FLOWS = ("funding", "netflow", "mvrv")
-_MACRO = ("fear_greed", "dxy", "vix", "fed_funds", "fed_expected_bps")
+EXPECTED = ("candles", *FEEDS)
+_FLOWS = ("funding", "netflow", "mvrv", "whale_flow", "imbalance", "spread_bps")
+_MACRO = (*MACRO, *dict.fromkeys(FED_VENUES.values()))
 _COLUMNS = ("open", "high", "low", "close", "volume")
 
 
@@ -39,9 +39,9 @@ class World:
     """A panel with its context, and the headlines and odds behind it.
 
     `headlines` (id, symbol, available_at, title, source) and `odds` (available_at, event_time,
-    meeting, outcome, probability) are sorted by `available_at`; `ages` has the hours since each
-    feed was last heard of, bars x feeds (infinite: never). `start` is the first bar that was asked
-    for; the rows before it are history for indicators and may not trade.
+    venue, meeting, outcome, probability, ends_at) are sorted by `available_at`; `ages` has the
+    hours since each feed was last heard of, bars x feeds (infinite: never). `start` is the first bar
+    that was asked for; the rows before it are history for indicators and may not trade.
     """
 
     panel: Panel
@@ -63,11 +63,17 @@ class World:
             as_of=self.panel.close_times[t],
             panel=self.panel.rows(max(t + 1 - bars, 0), t + 1),
             headlines=shown[::-1],
-            odds=_known(self._odds_names, self._odds_table[t]),
+            odds=_known(self._open_odds[0], self._open_odds[1][t]),
             flows=_known(self._flow_names, self._flow_table[t]),
             macro=_known(self._macro_names, self._macro_table[t]),
-            staleness=dict(zip(self.ages.columns, self._ages_table[t].tolist(), strict=True)),
+            staleness=(staleness := self._staleness(t)),
+            missing=tuple(sorted(f for f, hours in staleness.items() if stale(f, hours))),
         )
+
+    def _staleness(self, t: int) -> dict[str, float]:
+        """Hours since each feed was heard; of those a desk may do without, once it has been."""
+        ages = dict(zip(self.ages.columns, self._ages_table[t].tolist(), strict=True))
+        return {f: hours for f, hours in ages.items() if f in EXPECTED or hours < np.inf}
 
     @cached_property
     def _closes(self) -> Ints:
@@ -83,16 +89,8 @@ class World:
         return tuple(Headline(*row) for row in rows.itertuples(index=False, name=None))
 
     @cached_property
-    def _ahead(self) -> pd.DataFrame:
-        return probabilities(self.panel.close_times, self.odds)
-
-    @cached_property
-    def _odds_names(self) -> list[str]:
-        return [f"{meeting} {outcome}" for meeting, outcome in self._ahead.columns]
-
-    @cached_property
-    def _odds_table(self) -> Floats:
-        return self._ahead.to_numpy()
+    def _open_odds(self) -> tuple[list[str], Floats]:
+        return known_odds(self.panel.close_times, self.odds)
 
     @cached_property
     def _flow_names(self) -> list[str]:

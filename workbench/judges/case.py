@@ -18,12 +18,6 @@ import pandas as pd
 from workbench.domain import Case, DataError, Panel, Regime, Signal, Snapshot
 
 SCHEMA = 1
-STALE_HOURS = {
-    "funding": 16.0, "netflow": 72.0, "mvrv": 72.0, "sentiment": 72.0, "headlines": 72.0,
-    "fear_greed": 48.0, "dxy": 120.0, "vix": 120.0, "fed_funds": 120.0, "fed_expected_bps": 168.0,
-    "odds": 168.0, "candles": 6.0,
-}  # fmt: skip
-"""A feed silent for longer is named as missing (weekends and holidays allowed for)."""
 
 
 def build_cases(
@@ -36,13 +30,6 @@ def build_cases(
             f"headline {late[0].id} is available at {late[0].available_at}, after the close it"
             f" would decide ({snapshot.as_of}); the news feed's available_at is wrong"
         )
-    missing = tuple(
-        sorted(
-            name
-            for name, hours in snapshot.staleness.items()
-            if not hours <= STALE_HOURS.get(name, 72.0)
-        )
-    )
     return [
         Case(
             as_of=snapshot.as_of,
@@ -52,7 +39,7 @@ def build_cases(
             regime=_regime(snapshot.panel, symbol),
             features=features(snapshot, symbol),
             headlines=tuple(h for h in snapshot.headlines if about(h.symbol, symbol)),
-            missing=missing,
+            missing=snapshot.missing,
         )
         for symbol, (side, _) in sorted(wants.items())
     ]
@@ -80,7 +67,10 @@ def features(snapshot: Snapshot, symbol: str) -> dict[str, float | None]:
     for name, series in panel.context.items():
         if name != "regime":
             last = np.asarray(series.iloc[-1])
-            numbers[name] = float(last[j]) if last.ndim else float(last)
+            value = float(last[j]) if last.ndim else float(last)
+            # a feed that has said nothing yet is not there, whether or not a later row will come
+            if math.isfinite(value):
+                numbers[name] = value
     if "netflow" in panel.context:
         numbers["netflow_z"] = _z(np.asarray(panel.context["netflow"])[-30 * bars_a_day :, j])
     numbers |= {f"odds.{name}": value for name, value in snapshot.odds.items()}
