@@ -152,7 +152,7 @@ def test_cents_are_refused_and_not_taken_for_dollars() -> None:
 def test_answers_and_closing_times_are_not_read() -> None:
     def answered(market: dict[str, Any]) -> None:
         market |= {"result": "no", "status": "determined"}
-        if "DEC" in market["ticker"]:
+        if "26DEC" in market["ticker"]:
             market["close_time"] = "2026-11-30T20:00:00Z"
 
     right = told()
