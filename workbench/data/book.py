@@ -244,10 +244,8 @@ class Book:
         """The id from which the update goes on; `due` if it follows on the book."""
         if self.venue == "bybit":
             return diff.last_id
-        if self._fresh:
-            # the first one bridges the snapshot: spot U <= L + 1 <= u, futures U <= L <= u
-            bridge = due if self.venue == "binance_spot" else due - 1
-            return due if diff.first_id <= bridge else diff.first_id
+        if self._fresh:  # the first one bridges the snapshot
+            return max(due, diff.first_id)
         if self.venue == "binance_spot":
             return diff.first_id
         if diff.previous_id is None:

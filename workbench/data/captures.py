@@ -35,7 +35,7 @@ from workbench.data.lake import SeriesName
 from workbench.domain import DataError
 
 SECOND_US = 1_000_000
-SLOWEST_CLOCK_US = 60 * SECOND_US  # beyond this the stamps are of another recording
+CLOCK_OFF_US = 60 * SECOND_US  # beyond this the stamps are of another recording
 
 
 class Part(NamedTuple):
@@ -84,7 +84,7 @@ class _Trade(BaseModel):
     made_ms: int = Field(alias="E")
     traded_ms: int = Field(alias="T")
     id: int = Field(alias="t")
-    price: Size = Field(alias="p")
+    price: Size = Field(alias="p")  # 0 where it is no market trade
     amount: Size = Field(alias="q")
     buyer_is_maker: bool = Field(alias="m")
     source: str = Field("MARKET", alias="X")  # futures only
@@ -129,7 +129,6 @@ _BINANCE: TypeAdapter[_Streamed | _Snapshot] = TypeAdapter(
 )
 _BYBIT = TypeAdapter(_Bybit)
 
-
 _Shape = TypeVar("_Shape")
 
 
@@ -159,10 +158,10 @@ class _Event(NamedTuple):
 class _Heard:
     """What a capture of Binance's streams says, by kind of message."""
 
-    trades: list[tuple[int, int, str, str, float, float, str]] = field(default_factory=list)
+    trades: list[tuple[int, int, int, str, str, float, float, str]] = field(default_factory=list)
     quotes: list[tuple[int, Best]] = field(default_factory=list)
     events: list[_Event] = field(default_factory=list)
-    slow_us: int = 0  # how far the local clock was behind, at least
+    delays_us: list[int] = field(default_factory=list)  # from made to received, as stamped
 
     def take(self, line: int, at_us: int, message: _Streamed | _Snapshot) -> str | None:
         """Keep one message; returns the symbol that it is about, if it says so."""
@@ -180,13 +179,13 @@ class _Heard:
             made_us = max(said.made_ms, said.traded_ms) * 1000
             side = "sell" if said.buyer_is_maker else "buy"
             self.trades.append(
-                (said.traded_ms * 1000, at_us, str(said.id), side, said.price, said.amount,
+                (line, said.traded_ms * 1000, at_us, str(said.id), side, said.price, said.amount,
                  said.source)
             )  # fmt: skip
         else:
             diff = Diff(said.first_id, said.last_id, said.previous_id, said.bids, said.asks)
             self.events.append(_Event(line, at_us, whole=False, diff=diff))
-        self.slow_us = max(self.slow_us, made_us - at_us)
+        self.delays_us.append(at_us - made_us)
         return said.symbol
 
 
@@ -202,15 +201,17 @@ def read_binance(path: Path, venue: Venue, pair: tuple[str, str]) -> list[Part]:
         symbol = heard.take(line, at_us, message)
         if symbol not in (None, "".join(pair)):
             raise FaultError(f"line {line}: is about {symbol}, the file's name says {pair}")
-    if heard.slow_us > SLOWEST_CLOCK_US:
+    fastest_us = min(heard.delays_us, default=0)
+    if abs(fastest_us) > CLOCK_OFF_US:
         raise FaultError(
-            f"was stamped by a clock {heard.slow_us / SECOND_US:.0f} s behind the exchange's; "
+            f"was stamped by a clock {fastest_us / SECOND_US:+.0f} s off the exchange's; "
             "the stamps are of another recording"
         )
-    events = [event._replace(at_us=event.at_us + heard.slow_us) for event in heard.events]
+    slow_us = max(0, -fastest_us)
+    events = [event._replace(at_us=event.at_us + slow_us) for event in heard.events]
     rows, best, older = _replay(Book(venue), events)
     _agree(best, heard.quotes)
-    trades, dropped = _binance_trades(heard)
+    trades, dropped = _binance_trades(heard, slow_us)
     symbol = "/".join(pair)
     return [
         Part(SeriesName("trades", venue, symbol, "event"), len(heard.trades), trades, dropped),
@@ -235,16 +236,19 @@ def _stamped(path: Path) -> Iterator[tuple[int, bytes]]:
         raise FaultError(f"cannot be read ({error}); fetch it again") from None
 
 
-def _binance_trades(heard: _Heard) -> tuple[pl.DataFrame, Mapping[str, int]]:
-    columns = ["event_time", "available_at", "id", "side", "price", "amount", "source"]
+def _binance_trades(heard: _Heard, slow_us: int) -> tuple[pl.DataFrame, Mapping[str, int]]:
+    columns = {
+        "row": pl.Int64, "event_time": pl.Int64, "available_at": pl.Int64, "id": pl.String,
+        "side": pl.String, "price": pl.Float64, "amount": pl.Float64, "source": pl.String,
+    }  # fmt: skip
     rows = pl.DataFrame(heard.trades, columns, orient="row").with_columns(
-        (pl.col("available_at") + heard.slow_us).cast(checks.INSTANT),
+        (pl.col("available_at") + slow_us).cast(checks.INSTANT),
         pl.col("event_time").cast(checks.INSTANT),
     )
     # futures also report what the insurance fund and auto-deleveraging do, which is no market price
     market = rows.filter(pl.col("source") == "MARKET").drop("source")
     other = rows.height - market.height
-    return _checked_trades(market), {"not market trades": other} if other else {}
+    return _checked_trades(market).drop("row"), {"not market trades": other} if other else {}
 
 
 def read_kraken(path: Path, pair: tuple[str, str]) -> list[Part]:
@@ -262,6 +266,7 @@ def read_kraken(path: Path, pair: tuple[str, str]) -> list[Part]:
         (traded + pl.duration(seconds=1)).alias("available_at"),
         pl.col("id").cast(pl.String), "side", "price", "amount",
     )  # fmt: skip
+    checks.in_order(rows)
     name = SeriesName("trades", "kraken", "/".join(pair), "event")
     return [Part(name, raw.height, _checked_trades(rows), {})]
 
@@ -274,7 +279,6 @@ def _checked_trades(rows: pl.DataFrame) -> pl.DataFrame:
     checks.refuse_where(rows, ~pl.col("side").is_in(sides), "side {side} is not buy or sell")
     checks.refuse_where(rows, pl.col("id").is_duplicated(), "trade {id} is there twice")
     checks.refuse_where(rows, pl.col("id").is_null(), "the trade at {event_time} has no id")
-    checks.in_order(rows)
     return rows
 
 
@@ -316,6 +320,8 @@ def _replay(book: Book, events: list[_Event]) -> _Replayed:
     older, second = 0, 0
     for event in _from_the_snapshot(events):
         ends = -(-event.at_us // SECOND_US) * SECOND_US
+        if ends < second:
+            raise FaultError(f"line {event.line}: is older than the line above it; sort them")
         try:
             if second and ends > second:
                 rows.append({"event_time": second, **depth_row(*book.levels(), book.reach)})
@@ -356,7 +362,7 @@ def _agree(best: list[tuple[int, Best]], quotes: list[tuple[int, Best]]) -> None
 
     The exchange sends a quote at every change of the best levels, numbered as the updates are.
     """
-    columns = ("id", *Best._fields)
+    columns = {"id": pl.Int64, **dict.fromkeys(Best._fields, pl.Float64)}
     book = pl.DataFrame([(at, *levels) for at, levels in best], columns, orient="row")
     quote = pl.DataFrame([(at, *levels) for at, levels in quotes], columns, orient="row")
     both = book.join_asof(quote.sort("id"), on="id", suffix="_quoted").drop_nulls()

@@ -1,8 +1,9 @@
-"""Defects of stored candles: found and named, never repaired.
+"""Defects of stored candles and trades: found and named, never repaired.
 
 Pure functions over candles of one series (columns event_time, open .. close, volume; sorted) and
-the step between two bars. A defect says where and what; whether it is an outage, a filler or a true
-move is for the reader to judge, with a second venue at hand (`disagreements`).
+the step between two bars, or over trades (event_time, id). A defect says where and what; whether it
+is an outage, a filler or a true move is for the reader to judge, with a second venue at hand
+(`disagreements`).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import NamedTuple
 import polars as pl
 
 from workbench.data.lake import SeriesName
+from workbench.errors import DataError
 
 BAR = ("open", "high", "low", "close", "volume")
 
@@ -26,10 +28,13 @@ FEWEST_BARS = 24
 
 
 class Defect(NamedTuple):
-    """What is odd about the `bars` bars that open (or should) from `start` and before `end`."""
+    """What is odd about the `bars` bars that open (or should) from `start` and before `end`.
+
+    Of lost trades: how many, and when the trades before and after them were made.
+    """
 
     series: SeriesName
-    what: str  # hole, flat, repeat or spike
+    what: str  # hole, flat, repeat, spike or lost
     start: datetime
     end: datetime
     bars: int
@@ -46,7 +51,7 @@ class Disagreement(NamedTuple):
 
 
 def defects(series: SeriesName, candles: pl.DataFrame, step: timedelta) -> list[Defect]:
-    """All defects of a series, in time order."""
+    """All defects of a series of candles, in time order."""
     found = [find(series, candles, step) for find in (holes, flats, repeats, spikes)]
     return sorted((each for some in found for each in some), key=lambda each: each.start)
 
@@ -118,6 +123,28 @@ def spikes(series: SeriesName, candles: pl.DataFrame, step: timedelta) -> list[D
             "close {close:g} is {bps:+.0f} bps away from both its neighbours".format_map(row),
         )
         for row in odd.iter_rows(named=True)
+    ]  # fmt: skip
+
+
+def lost_trades(series: SeriesName, trades: pl.DataFrame) -> list[Defect]:
+    """Runs of trade ids that are not there, where ids count up by one (Binance, Kraken).
+
+    Raises DataError for ids that are no whole numbers.
+    """
+    ids = trades["id"].cast(pl.Int64, strict=False)
+    if ids.null_count():
+        raise DataError(f"the ids of {series} do not count up; lost trades cannot be told by them")
+    counted = trades.select("event_time", ids).sort("id")
+    apart = counted.select(
+        before=pl.col("id").shift(1), after="id", start=pl.col("event_time").shift(1),
+        end="event_time",
+    ).filter(pl.col("after") - pl.col("before") > 1)  # fmt: skip
+    return [
+        Defect(
+            series, "lost", start, end, after - before - 1,
+            f"trades {before + 1}..{after - 1} are missing",
+        )
+        for before, after, start, end in apart.iter_rows()
     ]  # fmt: skip
 
 
