@@ -40,8 +40,8 @@ class World:
 
     `headlines` (id, symbol, available_at, title, source) and `odds` (available_at, event_time,
     venue, meeting, outcome, probability, ends_at) are sorted by `available_at`; `ages` has the
-    hours since each feed was last heard of, bars x feeds (infinite: never). `start` is the first bar
-    that was asked for; the rows before it are history for indicators and may not trade.
+    hours since each feed was last heard of, bars x feeds (infinite: never). `start` is the first
+    bar that was asked for; the rows before it are history for indicators and may not trade.
     """
 
     panel: Panel
