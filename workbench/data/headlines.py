@@ -9,6 +9,7 @@ words are ours, no foreign dictionary is bundled.
 from __future__ import annotations
 
 import hashlib
+import html
 import math
 import re
 import unicodedata
@@ -21,6 +22,13 @@ from workbench.arrays import Floats
 from workbench.data.join import US_PER_HOUR, micros
 
 TITLE_LIMIT = 240
+RAW_LIMIT = 4096  # what lies beyond is no headline, and costs time to clean
+
+_ENTITY = re.compile(r"&(?:#\d{1,7}|#x[0-9a-f]{1,6}|[a-z]\w{1,31});", re.IGNORECASE)
+_UNSEEN = re.compile(r"<(script|style)\b[^<>]*>.*?</\1\s*>|<!--.*?-->", re.IGNORECASE)
+_TAG = re.compile(r"</?[a-z!?][^<>]*>", re.IGNORECASE)
+_LEFT_OPEN = re.compile(r"<(?=[a-z/!?])", re.IGNORECASE)
+_URL = re.compile(r"[a-z][a-z0-9+.-]{1,15}://\S*|\bwww\.\S+", re.IGNORECASE)
 
 # Said of several words at once; they are looked for first and their words are then used up.
 PHRASES: dict[str, float] = {
@@ -128,17 +136,32 @@ _STARTS = frozenset(phrase.split()[0] for phrase in PHRASES)
 
 
 def clean(title: str) -> str:
-    """A title fit to store and quote: NFKC, no control, format or variation characters, 240 long.
+    """A title fit to store and quote: NFKC, no control, format or variation characters, no HTML
+    (entities resolved, tags and scripts dropped), no addresses, 240 long.
 
     Look-alike letters of other alphabets stay; whoever quotes a title to a model has to weigh them.
     """
-    text = unicodedata.normalize("NFKC", title)
-    kept = (
-        " " if char in "\t\n\r\v\f" else char
-        for char in text
-        if char in "\t\n\r\v\f" or not (unicodedata.category(char)[0] == "C" or _variation(char))
-    )
-    return " ".join("".join(kept).split())[:TITLE_LIMIT].rstrip()
+    text = title[:RAW_LIMIT]
+    # what is taken out may join its neighbours to something that must go as well
+    while (plain := _plain(text)) != text:
+        text = plain
+    return text
+
+
+def _plain(text: str) -> str:
+    while (resolved := _ENTITY.sub(lambda entity: html.unescape(entity[0]), text)) != text:
+        text = resolved
+    text = unicodedata.normalize("NFKC", text)
+    if not (text.isascii() and text.isprintable()):
+        text = "".join(
+            " " if char in "\t\n\r\v\f" else char
+            for char in text
+            if char in "\t\n\r\v\f"
+            or not (unicodedata.category(char)[0] == "C" or _variation(char))
+        )
+    for unwanted in (_UNSEEN, _TAG, _LEFT_OPEN, _URL):
+        text = unwanted.sub(" ", text)
+    return " ".join(text.split())[:TITLE_LIMIT].rstrip()
 
 
 def _variation(char: str) -> bool:
