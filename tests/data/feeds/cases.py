@@ -30,6 +30,7 @@ class Case:
     drifted: Callable[[Reply], Reply] | None
     key: str = ""
     rows: int = 0  # how many rows the range has
+    taken_now: bool = False  # rows are stamped with the moment of the question
     place: str = "127.0.0.1"  # what a sentence calls the provider
 
 

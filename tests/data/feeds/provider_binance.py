@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from tests.data.feeds.cases import Case
 from tests.data.feeds.loopback import NOW, Reply, Request, reply
 from workbench.data.feeds.candles import Candles, Funding
+from workbench.data.feeds.depth import Depth, Trades
 from workbench.data.feeds.feed import SeriesName
 
 HOUR_MS = 3_600_000
@@ -35,6 +36,10 @@ def answer(request: Request) -> Reply:
         return klines(asked)
     if path == "fundingRate":
         return funding(asked)
+    if path == "depth":
+        return reply(book(int(asked["limit"])))
+    if path == "aggTrades":
+        return trades(asked)
     return reply({"code": -1, "msg": f"no {request.path}"}, 404)
 
 
@@ -99,9 +104,39 @@ def funding(asked: dict[str, str]) -> Reply:
     return reply(rows[: int(asked.get("limit", 100))])
 
 
+def book(levels: int) -> dict[str, object]:
+    """Bids 50,000 down and asks 50,010 up in steps of 0.5, one coin a level."""
+    return {
+        "lastUpdateId": 77,
+        "bids": [[f"{50_000 - i / 2:.2f}", "1.0"] for i in range(levels)],
+        "asks": [[f"{50_010 + i / 2:.2f}", "2.0"] for i in range(levels)],
+    }
+
+
+TRADES_FROM = datetime(2026, 11, 20, 9, tzinfo=UTC)
+A_SECOND = 3  # trades
+
+
+def trades(asked: dict[str, str]) -> Reply:
+    """Three a second; of a window that holds more than the limit the last ones, as documented."""
+    first, last = int(asked["startTime"]), min(int(asked["endTime"]), ms(NOW) - 1)
+    numbers = range(
+        -(-(max(first, ms(TRADES_FROM)) - ms(TRADES_FROM)) * A_SECOND // 1000),
+        (last - ms(TRADES_FROM)) * A_SECOND // 1000 + 1,
+    )
+    kept = list(numbers)[-int(asked.get("limit", 500)) :]
+    return reply([
+        {"a": n, "p": f"{50_000 + n % 50}.00", "q": "0.25000000", "f": n, "l": n,
+         "T": ms(TRADES_FROM) + n * 1000 // A_SECOND, "m": n % 3 == 0, "M": True}
+        for n in kept
+    ])  # fmt: skip
+
+
 def no_candles(right: Reply) -> Reply:
     """A page's rows become objects."""
     body = json.loads(right.body)
+    if isinstance(body, dict) and "bids" in body:
+        body = {"b": body["bids"], "a": body["asks"]}
     if isinstance(body, list):
         body = [
             {"open_time": row[0], "close": row[4]} if isinstance(row, list) else {} for row in body
@@ -119,6 +154,17 @@ CASES = [
         "funding", lambda url: Funding(symbols=("BTC/USDT",), base_url=url),
         SeriesName("funding", "binance", "BTC/USDT", "8h"), START, END, answer, no_candles,
         rows=110 * 3, place="binanceusdm",
+    ),
+    Case(
+        "depth", lambda url: Depth(symbols=("BTC/USDT",), base_url=url),
+        SeriesName("depth", "binance_spot", "BTC/USDT", "event"), START, NOW, answer, no_candles,
+        rows=1, place="binance", taken_now=True,
+    ),
+    Case(
+        "trades", lambda url: Trades(symbols=("BTC/USDT",), base_url=url),
+        SeriesName("trades", "binance_spot", "BTC/USDT", "agg"),
+        TRADES_FROM, TRADES_FROM + timedelta(minutes=20), answer, no_candles,
+        rows=20 * 60 * A_SECOND, place="binance",
     ),
 ]  # fmt: skip
 assert timedelta(days=110) == END - START

@@ -27,7 +27,8 @@ class Venue(NamedTuple):
 
     `exchange` is ccxt's name; `limit` what it allows and `weight` what one page of candles costs of
     that; `page` the most candles it gives at once; `keeps` how many candles back it tells at all
-    (0: all); `until`: it takes an end time.
+    (0: all); `until`: it takes an end time; `trades` what a trade of it is: "event", or "agg" where
+    those of one order at one price are told as one, with ids of their own.
     """
 
     exchange: str
@@ -37,11 +38,14 @@ class Venue(NamedTuple):
     page: int = 200
     keeps: int = 0
     until: bool = True
+    trades: str = "event"
 
 
 VENUES = {
-    "binance_spot": Venue("binance", limit=Limit(6000, 60.0), weight=2, page=1000),
-    "binance_perp": Venue("binanceusdm", perp=True, limit=Limit(2400, 60.0), weight=5, page=1000),
+    "binance_spot": Venue("binance", limit=Limit(6000, 60.0), weight=2, page=1000, trades="agg"),
+    "binance_perp": Venue(
+        "binanceusdm", perp=True, limit=Limit(2400, 60.0), weight=5, page=1000, trades="agg"
+    ),
     "coinbase": Venue("coinbase", limit=Limit(10, 1.0), page=300),
     "kraken": Venue("kraken", limit=Limit(60, 60.0), page=720, keeps=720, until=False),
     "kucoin": Venue("kucoin", limit=Limit(20, 1.0), page=1500),
