@@ -157,6 +157,24 @@ def test_outcomes_that_need_not_exclude_one_another_have_no_share() -> None:
     assert rows["devigged"].null_count() == rows.height
 
 
+def test_of_two_events_about_one_meeting_the_shorter_name_counts() -> None:
+    def again(request: Request) -> Reply:
+        right = answer(request)
+        body = json.loads(right.body)
+        for each in body.get("events", [])[:]:
+            slug = f"{each['slug']}-again"
+            legs = [leg | {"slug": f"{leg['slug']}-again"} for leg in each["markets"]]
+            body["events"].append(each | {"slug": slug, "markets": legs})
+        return replace(right, body=json.dumps(body).encode())
+
+    assert told(again).equals(told())
+
+
+def test_a_fed_event_without_an_end_is_named_and_not_left_out() -> None:
+    with pytest.raises(FeedError, match="fed-decision-in-october has no endDate"):
+        told(spoiled(lambda event: event.pop("endDate")))
+
+
 def test_a_series_that_no_option_names_is_refused() -> None:
     with pytest.raises(UsageError, match=r"snow.*\[feeds.polymarket\] events"):
         told(name=SeriesName("prediction", "polymarket", "snow", "1h"))

@@ -41,7 +41,7 @@ class FedFunds:
     folder: str = ""
     about = About(
         name="fed_funds", kind="odds", provider="CME 30-day fed funds futures, your files",
-        limit=Limit(1, 1.0), overlap=timedelta(days=30),
+        limit=Limit(1, 1.0), overlap=timedelta(days=3650),  # a file may be of any day
     )  # fmt: skip
 
     def series(self) -> Sequence[SeriesName]:

@@ -31,7 +31,9 @@ SLICE = timedelta(days=14)  # a day short of the venue's 15, for the samples bef
 HOURLY, RESOLVED = timedelta(minutes=60), timedelta(minutes=720)
 AFTERWARDS = timedelta(days=14)  # trading goes on until the answer is beyond dispute
 PRESENT = timedelta(hours=1)
-_FED = re.compile(r"fed-(decision-in|interest-rates)-")
+_FED = re.compile(
+    r"fed-(decision-in|interest-rates)-(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)"
+)
 _MOVE = re.compile(r"(\d+)\+?\s*bps?\s+(decrease|increase)|(decrease|increase)\D*(\d+)\+?\s*bps?")
 
 # an empty string means null
@@ -189,9 +191,9 @@ def _fed_legs(events: Sequence[_Event]) -> list[_Leg]:
     by_meeting: dict[str, list[_Leg]] = {}
     for event in sorted(events, key=lambda event: (len(event["slug"]), event["slug"])):
         ends = event.get("endDate")
-        if ends is not None:
-            legs = _legs(event, meeting_of(ends))
-            by_meeting.setdefault(meeting_of(ends), legs)
+        if ends is None:
+            raise FeedError(f"polymarket: the event {event['slug']} has no endDate to name it by")
+        by_meeting.setdefault(meeting_of(ends), _legs(event, meeting_of(ends)))
     return [leg for meeting in sorted(by_meeting) for leg in by_meeting[meeting]]
 
 
