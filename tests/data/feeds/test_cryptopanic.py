@@ -139,3 +139,11 @@ def test_the_assets_asked_for_are_sent() -> None:
         assert told(feed).is_empty()
         assert server.seen[0].query["currencies"] == "BTC,ETH"
         assert server.seen[0].path == "/enterprise/v2/posts/"
+
+
+@pytest.mark.parametrize("before", range(140, 160, 4))
+def test_a_token_that_an_answer_repeats_is_not_shown_in_part(before: int) -> None:
+    told_back = Reply(400, b"." * before + KEY.encode(), "text/plain")
+    with Loopback(lambda _: told_back) as server, pytest.raises(FeedError) as raised:
+        told(CryptoPanic(plan="growth", base_url=server.url))
+    assert KEY[:4] not in str(raised.value)

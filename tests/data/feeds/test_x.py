@@ -109,6 +109,7 @@ def test_a_partial_answer_is_told_and_then_named() -> None:
     [
         {"title": "UsageCapExceeded", "detail": "Monthly cap", "type": "…/usage-capped"},
         {"title": "CreditsDepleted", "detail": "no credits"},
+        {"detail": "a long explanation " * 20, "type": "https://api.x.com/2/problems/usage-capped"},
     ],
 )
 def test_a_cap_is_not_asked_again(said: dict[str, str]) -> None:

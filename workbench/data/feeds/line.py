@@ -116,7 +116,9 @@ class Line:
         def parse(answer: Answer) -> str:
             text = answer.body.decode("utf-8-sig", errors="replace")
             if not text.lower().startswith(begins.lower()) or _is_page(answer):
-                raise Again(f"answered {_excerpt(answer)} and not a table that begins {begins!r}")
+                raise Again(
+                    f"answered {_words(answer)[:160]} and not a table that begins {begins!r}"
+                )
             return text
 
         return self._ask(url, query, parse, **how)
@@ -223,12 +225,14 @@ class Line:
         """Let 200 and 304 pass; say of everything else what it means."""
         self._check_clock(answer)
         status, place = answer.status, _place(url)
-        said = redacted(_excerpt(answer), [self.secret] if self.secret else [])
+        # redacted before it is cut: half a key is not recognised
+        told = redacted(_words(answer), [self.secret] if self.secret else [])
+        said = told[:160]
         if status in (200, 304):
             return
         if 300 <= status < 400:
             raise FeedError(f"{self.feed}: {place} redirects; set base_url to where it lives now")
-        if status in (402, 403, 429) and _QUOTA.search(said):
+        if status in (402, 403, 429) and _QUOTA.search(told):
             raise QuotaExhausted(f"{self.feed}: {place}: the quota is used up: {said}")
         if status in (418, 429):
             raise self.paused(answer.headers, place, f"answered {status} ({said})")
@@ -359,11 +363,10 @@ def _not_json(answer: Answer) -> str:
     return f"answered JSON that is cut off or broken ({len(answer.body)} bytes)"
 
 
-def _excerpt(answer: Answer) -> str:
+def _words(answer: Answer) -> str:
     if _is_page(answer):
         return "a web page"
-    text = " ".join(answer.body[:300].decode("utf-8", errors="replace").split())
-    return text[:160] or "nothing"
+    return " ".join(answer.body[:4000].decode("utf-8", errors="replace").split()) or "nothing"
 
 
 def _wait_s(state: RetryCallState) -> float:
