@@ -83,6 +83,23 @@ def test_an_expired_month_still_says_the_rate_before_the_meeting(tmp_path: Path)
     assert cut == pytest.approx([0.450909], abs=1e-6)
 
 
+def test_an_expired_month_is_not_told_by_a_later_file(tmp_path: Path) -> None:
+    later = FILE + "2026-12-01,ZQZ26,96.45,1\n2026-12-02,ZQX26,95.00,1\n"
+    feed = feed_of(tmp_path, later)
+    december = datetime(2026, 12, 1, tzinfo=UTC)
+    at = line(feed.about)
+    at.clock = lambda: datetime(2026, 12, 3, tzinfo=UTC)
+    rows = collected(feed, FOMC, december, datetime(2026, 12, 2, tzinfo=UTC), at)
+    cut = rows.filter(pl.col("outcome") == "down25")["probability"].to_list()
+    assert cut == pytest.approx([0.450909], abs=1e-6)
+
+
+def test_a_trade_date_to_come_is_not_told_yet(tmp_path: Path) -> None:
+    tomorrow = "2026-11-21,ZQX26,96.37,1\n2026-11-21,ZQZ26,96.45,1\n"
+    rows = told(feed_of(tmp_path, FILE + tomorrow), end=datetime(2026, 11, 30, tzinfo=UTC))
+    assert rows["event_time"].max() == datetime(2026, 11, 19, tzinfo=UTC)
+
+
 def test_a_later_settlement_never_tells_an_earlier_day(tmp_path: Path) -> None:
     before = told(feed_of(tmp_path, FILE))
     after = told(feed_of(tmp_path, FILE + "2026-11-20,ZQX26,95.00,1\n2026-11-20,ZQZ26,95.00,1\n"))

@@ -64,6 +64,19 @@ def test_a_price_is_divided_by_the_sum_of_the_meetings_prices() -> None:
     assert cut["devigged"].to_list() == pytest.approx([0.59 / (0.59 + 0.01 + 0.43)] * 4)
 
 
+def test_a_quote_that_did_not_move_holds_into_the_range() -> None:
+    def seldom(request: Request) -> Reply:
+        right = answer(request)
+        body = json.loads(right.body)
+        if "-H0/" in request.path:
+            first = START.timestamp()
+            body["candlesticks"] = [c for c in body["candlesticks"] if c["end_period_ts"] <= first]
+        return replace(right, body=json.dumps(body).encode())
+
+    cut = told(seldom, start=START + timedelta(hours=1)).filter(pl.col("outcome") == "down25")
+    assert cut["devigged"].to_list() == pytest.approx([0.59 / 1.03] * 3)
+
+
 def test_more_than_25_points_is_down50_and_the_meeting_is_named_by_its_month() -> None:
     rows = told()
     assert set(rows["outcome"]) == {"down25", "down50", "noChange"}

@@ -301,6 +301,12 @@ def test_a_market_is_not_asked_about_the_time_before_it_opened() -> None:
         assert {request.path for request in server.seen} == {"/events/keyset"}
 
 
+def test_a_resolved_market_is_read_for_as_long_as_it_was_traded() -> None:
+    afternoon = datetime(2026, 10, 28, 12, tzinfo=UTC)  # its end was that midnight
+    rows = told(start=afternoon, end=END).filter(pl.col("meeting") == "2026-10")
+    assert rows["event_time"].to_list() == [afternoon, afternoon + timedelta(minutes=2)]
+
+
 def test_a_named_event_keeps_the_promises_too() -> None:
     with Loopback(answer) as server:
         feed = Polymarket(events=("will-it-rain",), gamma_url=server.url, clob_url=server.url)
