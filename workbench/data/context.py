@@ -245,8 +245,12 @@ def _day_sum(closes: pd.DatetimeIndex, rows: pl.DataFrame) -> Floats:
 
 def _book(asked: Asked) -> Part:
     """The last order book seen at the venue whose candles these are."""
-    named = {n.symbol: n for n in asked.series if (n.kind, n.venue) == ("depth", asked.venue)}
-    read = {symbol: asked.rows(named[symbol]) for symbol in asked.symbols if symbol in named}
+    there = sorted(n for n in asked.series if (n.kind, n.venue) == ("depth", asked.venue))
+    read = {
+        symbol: pl.concat(told, how="diagonal_relaxed")
+        for symbol in asked.symbols
+        if (told := [asked.rows(name) for name in there if name.symbol == symbol])
+    }
     if all(rows.is_empty() for rows in read.values()):
         return Part()
     for symbol, rows in read.items():

@@ -33,7 +33,7 @@ GRACE = timedelta(seconds=3)  # an exchange may still write to a bar just after 
 SYMBOLS = ("BTC/USDT", "ETH/USDT", "SOL/USDT", "XRP/USDT", "ADA/USDT", "DOGE/USDT", "LINK/USDT",
            "AVAX/USDT")  # fmt: skip
 CLOCKS = {"event_time": INSTANT, "available_at": INSTANT}
-_Row = tuple[int, float, float, float, float, float]
+Row = tuple[int, float, float, float, float, float]
 
 
 @dataclass(frozen=True)
@@ -112,23 +112,25 @@ class Candles:
                 " again; the exchange does not page"
             )
         kept = [row for row in told if ms(at) <= row[0] < ms(until)]
-        return _candles(kept, name, step, until, line)
+        return candle_rows(kept, name, step, until, line)
 
     @cached_property
     def _client(self) -> Any:
         return connect(venue_of(self.venue), self.base_url)
 
 
-def _rows(told: Any) -> list[_Row]:
+def _rows(told: Any) -> list[Row]:
     """Six numbers a row; anything else is an answer that could not be read."""
     if not isinstance(told, list):
         raise TypeError
     return [(int(t), float(o), float(h), float(l), float(c), float(v)) for t, o, h, l, c, v in told]  # noqa: E741
 
 
-def _candles(
-    told: Sequence[_Row], name: SeriesName, step: timedelta, now: datetime, line: Line
+def candle_rows(
+    told: Sequence[Row], name: SeriesName, step: timedelta, now: datetime, line: Line
 ) -> pl.DataFrame:
+    """Rows of kind "ohlcv" of bars that were over by `now`. Raises FeedError for one that cannot
+    be."""
     if not told:
         return pl.DataFrame(schema=CLOCKS)
     columns = ("timestamp", "open", "high", "low", "close", "volume")

@@ -83,7 +83,7 @@ def depth_rows(
 ) -> pl.DataFrame:  # fmt: skip
     """One row of kind "depth". Raises FeedError for a book that cannot be."""
     try:
-        row = depth_row(bids, asks, (bids[-1][0], asks[-1][0]))
+        row = depth_row(bids, asks)
     except DataError as odd:
         raise FeedError(f"{line.feed}: {name}: {odd}") from None
     clocks = {"event_time": moment, "available_at": moment}

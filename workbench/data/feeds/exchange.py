@@ -75,7 +75,7 @@ def connect(venue: Venue, base_url: str = "", *, stream: bool = False) -> Any:
             "enableRateLimit": stream,
             "options": {
                 "fetchMarkets": {"types": [kind]}, "fetchMargins": False, "fetchCurrencies": False,
-                "warnOnFetchOpenOrdersWithoutSymbol": False,
+                "watchTrades": {"name": "aggTrade"}, "watchTradesForSymbols": {"name": "aggTrade"},
             },
         }
     )  # fmt: skip
@@ -101,9 +101,12 @@ def _streams() -> ModuleType:
 def _moved(address: Any, base_url: str) -> Any:
     if isinstance(address, dict):
         return {name: _moved(each, base_url) for name, each in address.items()}
-    base = urlsplit(base_url)
-    scheme = address.partition(":")[0].replace("https", base.scheme)
-    return f"{scheme.replace('wss', 'ws')}://{base.netloc}{urlsplit(address).path}"
+    parts, base = urlsplit(address), urlsplit(base_url)
+    if parts.scheme in ("ws", "wss"):
+        # ccxt tells a spot stream from a perpetual one by the host's first name
+        kind = (parts.hostname or "").partition(".")[0]
+        return f"{base.scheme.replace('http', 'ws')}://{base.netloc}/{kind}{parts.path}"
+    return f"{base.scheme}://{base.netloc}{parts.path}"
 
 
 def _make_strict(client: Any, *, stream: bool) -> None:
@@ -130,7 +133,8 @@ def _make_strict(client: Any, *, stream: bool) -> None:
         return parsed
 
     client.on_rest_response = only_json
-    for name in ("parse_ohlcv", "parse_trade", "parse_funding_rate_history"):
+    parsers = ("parse_ohlcv", "parse_trade", "parse_ws_trade", "parse_funding_rate_history")
+    for name in (each for each in parsers if hasattr(client, each)):
         setattr(client, name, strictly(getattr(client, name)))
     if not stream:
         client.session.request = partial(client.session.request, allow_redirects=False)
@@ -149,13 +153,13 @@ def ask(line: Line, client: Any, what: str, call: Callable[[], T]) -> T:
         try:
             return call()
         except _refusals(errors) as no:
-            raise KeyRefused(f"{line.feed}: {place} is refused: {_said(no)}") from None
+            raise KeyRefused(f"{line.feed}: {place} is refused: {said(no)}") from None
         except errors.OperationFailed as failed:
             if _barred(failed):
-                raise KeyRefused(f"{line.feed}: {place} is barred here: {_said(failed)}") from None
-            raise line.paused(client.last_response_headers, place, _said(failed)) from None
+                raise KeyRefused(f"{line.feed}: {place} is barred here: {said(failed)}") from None
+            raise line.paused(client.last_response_headers, place, said(failed)) from None
         except errors.BaseError as refused:
-            raise FeedError(f"{line.feed}: {place}: {_said(refused)}") from None
+            raise FeedError(f"{line.feed}: {place}: {said(refused)}") from None
         except (TypeError, ValueError, KeyError, AttributeError, IndexError) as odd:
             raise Again(f"answered what cannot be read ({type(odd).__name__})") from None
 
@@ -166,7 +170,8 @@ def _refusals(errors: Any) -> tuple[type[Exception], ...]:
     return (errors.AuthenticationError, errors.PermissionDenied, errors.RestrictedLocation)
 
 
-def _said(error: Exception) -> str:
+def said(error: Exception) -> str:
+    """An error in one short line."""
     text = " ".join(str(error).split())
     return text if len(text) <= 160 else text[:157] + "..."
 
