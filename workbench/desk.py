@@ -43,8 +43,10 @@ if TYPE_CHECKING:
 
 CONFIG = "desk.toml"
 # Beside every installed feed, under its own name: a second exchange, against which the first is
-# checked.
+# checked. Books and trades are many: only for who names them or sets them enabled.
 FEEDS: Mapping[str, FeedTable] = {
+    "depth": FeedTable(enabled=False),
+    "trades": FeedTable(enabled=False),
     "kraken": FeedTable.model_validate(
         {"adapter": "candles", "venue": "kraken", "symbols": ("BTC/USDT", "ETH/USDT")}
     ),
@@ -188,8 +190,9 @@ def load_schedule(path: str | Path = CONFIG) -> tuple[Job, ...]:
     return tuple(Job(name, job.cron, job.command) for name, job in table.items())
 
 
-def load_feeds(path: str | Path = CONFIG) -> dict[str, Feed]:
-    """Every installed feed and those of [feeds.NAME], with their options, by name.
+def load_feeds(path: str | Path = CONFIG, named: Sequence[str] = ()) -> dict[str, Feed]:
+    """Every installed feed and those of [feeds.NAME], with their options, by name; of those that
+    are not enabled only the `named`.
 
     Raises UsageError naming the feed, the option and the nearest valid one.
     """
@@ -197,7 +200,8 @@ def load_feeds(path: str | Path = CONFIG) -> dict[str, Feed]:
     told = read_settings(file if file.is_file() else None).feeds
     installed = {point.name: FeedTable() for point in entry_points(group="workbench.feeds")}
     tables = installed | dict(FEEDS) | told
-    return {name: _feed(name, table) for name, table in sorted(tables.items()) if table.enabled}
+    wanted = {name: table for name, table in tables.items() if table.enabled or name in named}
+    return {name: _feed(name, table) for name, table in sorted(wanted.items())}
 
 
 def _feed(name: str, table: FeedTable) -> Feed:

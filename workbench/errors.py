@@ -27,6 +27,10 @@ class FeedError(DataError):
     """A provider did not answer as it promises; the sentence names the feed and the path."""
 
 
+class NotFound(FeedError):
+    """The provider has nothing at that address."""
+
+
 class KeyMissing(FeedError):
     """A feed needs a key and its variable is not set; that feed is left out."""
 

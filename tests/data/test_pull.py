@@ -138,7 +138,7 @@ def test_the_plan_counts_requests_and_the_time_they_take_at_the_published_pace()
     feed = Told({}, About("told", "on-chain", "nobody", Limit(60, 60.0), weight=2))
     planned = plan(Lake(Path("none")), [feed], NOW - 30 * DAY, NOW, {})
     assert sum(step.requests for step in planned.steps) == 30
-    assert planned.seconds == pytest.approx(60.0)
+    assert planned.seconds == pytest.approx(58.0)  # two seconds between each and the next
 
 
 def test_a_feed_without_its_key_is_skipped_by_name_and_the_others_go_on(tmp_path: Path) -> None:
@@ -146,6 +146,13 @@ def test_a_feed_without_its_key_is_skipped_by_name_and_the_others_go_on(tmp_path
     planned = plan(Lake(tmp_path), [keyed, Told({})], START, NOW, {})
     assert planned.skipped == (("secretive", "THE_KEY is not set"),)
     assert {step.feed.about.name for step in planned.steps} == {"told"}
+
+
+def test_of_two_feeds_that_tell_the_same_the_one_that_knows_revisions_does(tmp_path: Path) -> None:
+    vintages = Told({}, About("vintages", "macro", "nobody", Limit(1, 1.0), versions=True))
+    planned = plan(Lake(tmp_path), [Told({}), vintages], START, NOW, {})
+    assert {step.feed.about.name for step in planned.steps} == {"vintages"}
+    assert planned.skipped == (("told", "vintages tells the same"),)
 
 
 def test_an_exchange_that_keeps_only_the_latest_is_not_asked_for_more(tmp_path: Path) -> None:
@@ -180,7 +187,8 @@ def test_one_feed_that_fails_does_not_keep_the_others_from_theirs(tmp_path: Path
     def trouble(_: datetime) -> None:
         raise ZeroDivisionError("a bug in a plug-in")
 
-    bad = Told({}, About("bad", "on-chain", "nobody", Limit(1, 1.0)), trouble)
+    names = (SeriesName("onchain", "bad", "BTC", "1d"),)
+    bad = Told({}, About("bad", "on-chain", "nobody", Limit(1, 1.0)), trouble, names)
     done = run(Lake(tmp_path), [bad, Told(daily(START, 5))])
     assert [(each.step.feed.about.name, each.fault) for each in done] == [
         ("bad", "bad: ZeroDivisionError: a bug in a plug-in"),

@@ -16,7 +16,7 @@ from workbench.cli.shell import Config, Json, bars_by_name, desk_of, say, whoami
 
 if TYPE_CHECKING:
     from workbench.data.feeds.feed import Feed, Line
-    from workbench.data.lake import SeriesName
+    from workbench.data.lake import Lake, SeriesName
     from workbench.data.pull import Plan, Pulled
 
 Names = Annotated[list[str] | None, typer.Argument(help="Feeds to pull; without any, all.")]
@@ -27,6 +27,10 @@ def data_pull(
     symbol: Annotated[list[str] | None, typer.Option(help="Only this symbol; repeatable.")] = None,
     start: Annotated[str | None, typer.Option(help="From this day (UTC).")] = None,
     plan_only: Annotated[bool, typer.Option("--plan", help="Print the plan and stop.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", help="Then go on listening.")] = False,
+    every: Annotated[
+        float, typer.Option(help="With --follow: ask again after (s).", min=1.0)
+    ] = 300.0,
     as_json: Json = False,
     config: Config = None,
 ) -> None:
@@ -52,9 +56,33 @@ def data_pull(
         except KeyboardInterrupt:
             typer.echo("stopped; what was read is stored, and the same command goes on", err=True)
             raise typer.Exit(1) from None
-    say(as_json, _done_json(planned, done), _done_lines(done))
+        say(as_json, _done_json(planned, done), _done_lines(done))
+        if follow:
+            _follow(lake, list(chosen.values()), every)
     if any(each.fault for each in done):
         raise typer.Exit(1)
+
+
+def _follow(lake: Lake, feeds: list[Feed], every_s: float) -> None:
+    """Until somebody stops it; what a keyed feed lacks was said in the plan."""
+    import asyncio
+
+    from workbench.data.follow import Follower
+
+    def tell(name: SeriesName, written: int, fault: str) -> None:
+        moment = f"{_utc_now():%Y-%m-%d %H:%M:%S}"
+        if fault:
+            typer.echo(f"{moment} FAILED {name}: {fault}", err=True)
+        elif written:
+            typer.echo(f"{moment} {name}: {written:,} rows", err=True)
+
+    there = [feed for feed in feeds if not feed.about.key or os.environ.get(feed.about.key)]
+    follower = Follower(lake, _lines(os.environ, threading.Event()), tell, every_s)
+    typer.echo("listening; stop with Ctrl-C", err=True)
+    try:
+        asyncio.run(follower.follow(there))
+    except KeyboardInterrupt:
+        typer.echo("stopped; what was heard is stored", err=True)
 
 
 def lease_file(lake: str | Path) -> Path:
@@ -70,7 +98,7 @@ def _chosen(config: Path | None, names: Sequence[str]) -> dict[str, Feed]:
     from workbench.desk import CONFIG, load_feeds
     from workbench.errors import UsageError
 
-    feeds = load_feeds(config or CONFIG)
+    feeds = load_feeds(config or CONFIG, names)
     known = feeds | {feed.about.name: feed for feed in feeds.values()}
     for name in names:
         if name not in known:

@@ -15,13 +15,15 @@ import pandas as pd
 from workbench.arrays import Floats
 from workbench.data.join import as_of, micros
 
-# The day of each statement (18:00 or 19:00 UTC); a meeting is named by that day's month.
+# The day of each statement (18:00 or 19:00 UTC); a meeting is named by that day's month. The days
+# of 2027 are tentative until the meeting before each confirms them.
 _CALENDAR = """
 2022-01-26 2022-03-16 2022-05-04 2022-06-15 2022-07-27 2022-09-21 2022-11-02 2022-12-14
 2023-02-01 2023-03-22 2023-05-03 2023-06-14 2023-07-26 2023-09-20 2023-11-01 2023-12-13
 2024-01-31 2024-03-20 2024-05-01 2024-06-12 2024-07-31 2024-09-18 2024-11-07 2024-12-18
 2025-01-29 2025-03-19 2025-05-07 2025-06-18 2025-07-30 2025-09-17 2025-10-29 2025-12-10
 2026-01-28 2026-03-18 2026-04-29 2026-06-17 2026-07-29 2026-09-16 2026-10-28 2026-12-09
+2027-01-27 2027-03-17 2027-04-28 2027-06-09 2027-07-28 2027-09-15 2027-10-27 2027-12-08
 """
 DECISION_DAYS: dict[str, date] = {
     day[: len("2022-01")]: date.fromisoformat(day) for day in _CALENDAR.split()

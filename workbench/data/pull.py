@@ -27,7 +27,7 @@ from workbench.ports import Progress
 from workbench.redact import redacted
 
 MOST_ROWS_HELD = 200_000
-NEWS_DAYS = 7
+NEWS_DAYS = 60  # a publisher may date a story anew
 SIDE_BY_SIDE = 8
 
 
@@ -79,8 +79,8 @@ class Pulled(NamedTuple):
 
 
 def pace_s(steps: Sequence[Step]) -> float:
-    """Seconds that the steps of one feed take at its pace."""
-    return sum(step.requests for step in steps) * steps[0].feed.about.pace.spacing_s
+    """Seconds that the steps of one feed take at its pace; the first request waits for nobody."""
+    return (sum(step.requests for step in steps) - 1) * steps[0].feed.about.pace.spacing_s
 
 
 def plan(
@@ -93,17 +93,23 @@ def plan(
 ) -> Plan:
     """What is missing between `start` and `now`; of a feed without history, its latest.
 
-    `keys` are the environment's variables: a feed whose key is not there is skipped.
+    `keys` are the environment's variables: a feed whose key is not there is skipped. Of two feeds
+    that tell the same series, the one that knows its revisions does, else the first.
     """
     steps: list[Step] = []
     skipped: list[tuple[str, str]] = []
-    for feed in feeds:
+    claimed: dict[SeriesName, str] = {}
+    for feed in sorted(feeds, key=lambda feed: not feed.about.versions):
         about = feed.about
         if about.key and not keys.get(about.key):
             skipped.append((about.name, f"{about.key} is not set"))
             continue
-        for name in filter(only, feed.series()):
+        wanted = [name for name in feed.series() if only(name)]
+        mine = [name for name in wanted if claimed.setdefault(name, about.name) == about.name]
+        for name in mine:
             steps += _steps(lake, feed, name, start, now)
+        if wanted and not mine:
+            skipped.append((about.name, f"{claimed[wanted[0]]} tells the same"))
     return Plan(tuple(steps), tuple(skipped))
 
 

@@ -16,7 +16,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated
-from urllib.parse import urlsplit
 
 import polars as pl
 from pydantic import BeforeValidator, Field, FiniteFloat
@@ -82,10 +81,7 @@ class Dollar:
         self, _name: SeriesName, start: datetime, end: datetime, line: Line
     ) -> Iterator[Page]:
         url = f"{self.base_url}/stats/eurofxref/eurofxref-hist.zip"
-        parts = urlsplit(url)
-        text = line.patiently(
-            f"{parts.hostname}{parts.path}", lambda: _unzipped(line.get(url).body)
-        )
+        text = line.get(url, parse=lambda answer: _unzipped(answer.body))
         told = line.shaped(list[_Fixing], list(csv.DictReader(io.StringIO(text))), url)
         closes: dict[datetime, float] = {}
         for row in told:

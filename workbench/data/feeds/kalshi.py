@@ -25,7 +25,7 @@ from workbench.data.lags import after
 from workbench.data.meetings import DECISION_DAYS
 from workbench.data.odds import midpoint, table, with_devigged
 from workbench.domain import UsageError
-from workbench.errors import FeedError
+from workbench.errors import FeedError, NotFound
 
 FOMC = SeriesName("prediction", "kalshi", "FOMC", "1h")
 KNOWN = after(minutes=1)
@@ -169,9 +169,7 @@ class Kalshi:
         try:
             url = f"{self.base_url}/series/{series}/markets/{ticker}/candlesticks"
             return line.read(_Candles, url, query)
-        except FeedError as error:
-            if " answered 404" not in str(error):
-                raise
+        except NotFound:
             return line.read(_Candles, moved, query)
 
 

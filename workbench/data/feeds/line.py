@@ -24,7 +24,7 @@ from pydantic import TypeAdapter, ValidationError
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
 
 from workbench.domain import UsageError
-from workbench.errors import FeedError, KeyMissing, KeyRefused, QuotaExhausted
+from workbench.errors import FeedError, KeyMissing, KeyRefused, NotFound, QuotaExhausted
 from workbench.redact import redacted
 
 T = TypeVar("T")
@@ -123,9 +123,13 @@ class Line:
 
         return self._ask(url, query, parse, **how)
 
-    def get(self, url: str, query: Query | None = None, **how: Any) -> Answer:
-        """Any answer, unread. `how`: headers=, body= (a JSON body makes it a POST)."""
-        return self._ask(url, query, lambda answer: answer, **how)
+    def get(
+        self, url: str, query: Query | None = None,
+        parse: Callable[[Answer], Any] = lambda answer: answer, **how: Any,
+    ) -> Any:  # fmt: skip
+        """Any answer, as `parse` reads it (Again: ask once more). `how`: headers=, body= (a JSON
+        body makes it a POST)."""
+        return self._ask(url, query, parse, **how)
 
     def pages(
         self,
@@ -231,7 +235,7 @@ class Line:
         if status in (200, 304):
             return
         if 300 <= status < 400:
-            raise FeedError(f"{self.feed}: {place} redirects; set base_url to where it lives now")
+            raise FeedError(f"{self.feed}: {place} redirects; set its address to where it is now")
         if status in (402, 403, 429) and _QUOTA.search(told):
             raise QuotaExhausted(f"{self.feed}: {place}: the quota is used up: {said}")
         if status in (418, 429):
@@ -240,7 +244,8 @@ class Line:
             raise self._refused(status, place, said)
         if status >= 500 or status == 408:
             raise Again(f"answered {status} ({said})")
-        raise FeedError(f"{self.feed}: {place} answered {status}: {said}")
+        kind = NotFound if status == 404 else FeedError
+        raise kind(f"{self.feed}: {place} answered {status}: {said}")
 
     def _refused(self, status: int, place: str, said: str) -> FeedError:
         if not self.secret:
@@ -344,7 +349,7 @@ def _refuse_plain(url: str) -> None:
     """A key over plain http would be anybody's; only this machine itself may be asked so."""
     parts = urlsplit(url)
     if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
-        raise UsageError(f"{_place(url)} is not an https address; set base_url to one")
+        raise UsageError(f"{_place(url)} is not an https address; set one that is")
 
 
 def _place(url: str) -> str:

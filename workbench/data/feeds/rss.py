@@ -97,7 +97,7 @@ class Rss:
             headers["User-Agent"] = f"workbench/0.1 ({self.contact})"
         parts = urlsplit(url)
         place = f"{parts.hostname}{parts.path}"
-        answer = line.patiently(place, lambda: _whole(line.get(url, headers=headers)))
+        answer = line.get(url, parse=_whole, headers=headers)
         if answer.status == 304:
             if last is None:
                 raise FeedError(f"{place} says that it has not changed, and was never read")
