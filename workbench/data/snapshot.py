@@ -204,8 +204,10 @@ def _candles(
     since = None if first is None else (first - warmup).to_pydatetime()
     until = None if last is None else last.to_pydatetime()
     candles = {}
+    in_time = pl.col("available_at") <= pl.col("event_time") + 2 * parse_timeframe(timeframe)
     for symbol in symbols:
         rows = lake.read("ohlcv", venue, symbol, timeframe, since, until)
+        rows = rows.filter(in_time)  # a bar told only later was a hole when it was to be traded
         if rows.is_empty() or (first is not None and rows["event_time"][-1] < first):
             stored = lake.read("ohlcv", venue, symbol, timeframe)["event_time"]
             raise UsageError(
