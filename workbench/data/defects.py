@@ -25,6 +25,7 @@ SPIKE_BPS = 100.0
 SPIKE_TIMES = 15.0
 USUAL_BARS = 169
 FEWEST_BARS = 24
+BASIS = timedelta(days=7)
 
 
 class Defect(NamedTuple):
@@ -151,14 +152,14 @@ def lost_trades(series: SeriesName, trades: pl.DataFrame) -> list[Defect]:
 def disagreements(a: pl.DataFrame, b: pl.DataFrame, threshold_bps: float) -> list[Disagreement]:
     """Bars that both venues have and whose closes differ by more than the threshold, largest first.
 
-    The basis, the median of the log ratio over all these bars, is taken out: ask over a period in
-    which it is stable.
+    The basis, the median of the log ratio over the BASIS up to and with the bar, is taken out: what
+    is said of a bar could be said when it closed, and no later bar changes it.
     """
     both = a.select("event_time", a="close").join(
         b.select("event_time", b="close"), on="event_time", how="inner", maintain_order="left"
     )
     ratio = (pl.col("a") / pl.col("b")).log() * 1e4
-    gaps = both.with_columns(gap_bps=ratio - ratio.median())
+    gaps = both.with_columns(gap_bps=ratio - ratio.rolling_median_by("event_time", BASIS))
     size = pl.col("gap_bps").abs()
     apart = gaps.filter(size > threshold_bps).sort(size, descending=True, maintain_order=True)
     return [Disagreement(*row) for row in apart.iter_rows()]

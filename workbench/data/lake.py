@@ -16,36 +16,38 @@ from __future__ import annotations
 import difflib
 import io
 import json
-import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO, Literal, NamedTuple, cast
+from typing import Literal, NamedTuple, cast
 
 import polars as pl
 from upath import UPath
 
 from workbench.data.coverage import Span, with_span
+from workbench.data.store import delete, put, reach, text_of
 from workbench.domain import DataError, UsageError, parse_timeframe
-from workbench.files import sync_names
 
 CLOCKS = ("event_time", "available_at", "fetched_at")
 INSTANT = pl.Datetime("us", "UTC")
 
-# What makes a row of a kind the same row; kinds not named here have one row an event time.
-# Macro and chain values are revised: what was first said stays beside what was said later.
+# What makes a row of a kind the same row; kinds not named here have one row an event time. Where
+# `available_at` is part of it, what was first said stays beside what was said later.
 KEYS: dict[str, tuple[str, ...]] = {
     "news": ("id",),
-    "prediction": ("event_time", "meeting", "outcome", "seq"),
+    "prediction": ("event_time", "meeting", "outcome", "seq", "available_at"),
     "trades": ("id",),
     "transfers": ("id",),
+    "events": ("event_time", "bar", "what", "one", "other"),
     "onchain": ("event_time", "available_at"),
     "macro": ("event_time", "available_at"),
     "sentiment": ("event_time", "available_at"),
+    "funding": ("event_time", "available_at"),
+    "depth": ("event_time", "available_at"),
 }
 DEFAULT_KEY = ("event_time",)
-FIRST_STAYS = frozenset({"news"})  # what was first read is never edited afterwards
+FIRST_STAYS = frozenset({"news", "trades", "transfers"})  # as first read, never edited afterwards
 
 COVERED = "covered.json"
 Stays = Literal["first", "last"]
@@ -66,7 +68,7 @@ class SeriesName(NamedTuple):
 
 
 class SeriesStatus(NamedTuple):
-    """What is stored of one series.
+    """What is stored of one series; `known` is when its newest row became known.
 
     `gaps` counts holes and `missing` the rows they lack; both are None for a series that has no
     regular step (events, business days, months). `duplicates` counts rows beyond the first of
@@ -80,9 +82,18 @@ class SeriesStatus(NamedTuple):
     rows: int
     first: datetime
     last: datetime
+    known: datetime
     gaps: int | None
     missing: int | None
     duplicates: int
+
+
+class Month(NamedTuple):
+    """One stored month of a series; `size` in bytes."""
+
+    month: str
+    rows: int
+    size: int
 
 
 def lake_at(where: str | Path) -> Lake:
@@ -93,7 +104,8 @@ def lake_at(where: str | Path) -> Lake:
     if "://" not in str(where):
         return Lake(Path(where))
     try:
-        return Lake(cast("Path", UPath(str(where))))
+        # what another process wrote must be seen: no list of files is kept
+        return Lake(cast("Path", UPath(str(where), use_listings_cache=False)))
     except (ImportError, ValueError) as error:
         raise UsageError(
             f"the lake {where} needs a package that is not installed ({error}); for s3:// it is"
@@ -141,11 +153,12 @@ class Lake:
         timeframe: str,
         start: datetime | None = None,
         end: datetime | None = None,
+        columns: list[str] | None = None,
     ) -> pl.DataFrame:
         """Rows with start <= event_time <= end, in time order; only the months needed are opened.
 
-        Raises DataError if there is no such series, naming the nearest one, or if a file cannot
-        be read.
+        `columns` (event_time among them) reads no others. Raises DataError if there is no such
+        series, naming the nearest one, or if a file cannot be read.
         """
         name = SeriesName(kind, venue, symbol, timeframe)
         first, last = _instant(start, "start"), _instant(end, "end")
@@ -159,7 +172,7 @@ class Lake:
             and (last is None or file.stem <= f"{last:%Y-%m}")
         ]
         # No month in range still answers with the series' columns, and no rows.
-        frames = [_open(file) for file in wanted] or [_open(files[-1]).clear()]
+        frames = [_open(file, columns) for file in wanted] or [_open(files[-1], columns).clear()]
         rows = pl.concat(frames, how="diagonal_relaxed")
         if first is not None:
             rows = rows.filter(pl.col("event_time") >= first)
@@ -173,23 +186,25 @@ class Lake:
 
     def status(self) -> list[SeriesStatus]:
         """Rows, span, holes and repeats of every series."""
-        return [self._status(name) for name in self.series()]
+        return [
+            status_of(name, self.read(*name, columns=status_columns(name)))
+            for name in self.series()
+        ]
 
     def remove(self, kind: str, venue: str, symbol: str, timeframe: str) -> None:
         """Delete a series; one that is not there is no error."""
         name = SeriesName(kind, venue, symbol, timeframe)
         for file in [*self._months(name), self._folder(name) / COVERED]:
-            file.unlink(missing_ok=True)
+            delete(file)
 
     def covered(self, name: SeriesName) -> list[Span]:
         """The ranges of a series that have been asked for and answered, rows or not."""
         file = self._folder(name) / COVERED
+        text = text_of(file)
         try:
-            told = json.loads(file.read_text(encoding="utf-8"))
+            told = [] if text is None else json.loads(text)
             return [(_when(first), _when(last)) for first, last in told]
-        except FileNotFoundError:
-            return []
-        except (ValueError, OSError) as error:
+        except (ValueError, TypeError) as error:
             raise DataError(
                 f"{file} cannot be read ({error}): delete it, and a pull will ask for all again"
             ) from None
@@ -200,29 +215,37 @@ class Lake:
         after = with_span(before, start, end)
         if after != before:
             told = json.dumps([[first.isoformat(), last.isoformat()] for first, last in after])
-            _put(self._folder(name) / COVERED, lambda file: file.write(told.encode()))
+            put(self._folder(name) / COVERED, told.encode())
 
-    def prune(self, name: SeriesName, before: datetime) -> list[str]:
+    def ended(self, name: SeriesName, before: datetime) -> list[Month]:
+        """The stored months that ended by `before`, which `prune` would delete."""
+        return [
+            Month(file.stem, _open(file, ["event_time"]).height, file.stat().st_size)
+            for file in self._months(name)
+            if file.stem < f"{_instant(before, 'before'):%Y-%m}"
+        ]
+
+    def prune(self, name: SeriesName, before: datetime) -> list[Month]:
         """Delete whole months that ended by `before`; they stay covered, so that no pull fetches
         them again. Returns the months that are gone."""
-        old = [file for file in self._months(name) if file.stem < f"{before:%Y-%m}"]
-        for file in old:
-            first = datetime.fromisoformat(f"{file.stem}-01T00:00:00+00:00")
+        old = self.ended(name, before)
+        for each in old:
+            first = datetime.fromisoformat(f"{each.month}-01T00:00:00+00:00")
             self.cover(name, first, _next_month(first))
-            file.unlink()
-        return [file.stem for file in old]
+            delete(self._folder(name) / f"{each.month}.parquet")
+        return old
 
     def _folder(self, name: SeriesName) -> Path:
         parts = zip(SeriesName._fields, name, strict=True)
         return self.root.joinpath(*(f"{field}={_safe(text, field)}" for field, text in parts))
 
     def _months(self, name: SeriesName) -> list[Path]:
-        folder = self._folder(name)
-        return sorted(folder.glob("*.parquet"), key=str) if folder.is_dir() else []
+        return _months_in(self._folder(name))
 
     def _walk(self) -> Iterator[SeriesName]:
-        for folder in self.root.glob("kind=*/venue=*/symbol=*/timeframe=*"):
-            if next(folder.glob("*.parquet"), None) is not None:
+        pattern = "kind=*/venue=*/symbol=*/timeframe=*"
+        for folder in reach(self.root, lambda: list(self.root.glob(pattern))):
+            if _months_in(folder):
                 kind, venue, symbol, timeframe = (p.split("=", 1)[1] for p in folder.parts[-4:])
                 yield SeriesName(kind, venue, symbol.replace("-", "/"), timeframe)
 
@@ -236,15 +259,27 @@ class Lake:
         near = difflib.get_close_matches(str(name), there, n=3, cutoff=0.0)
         return f"there is no {name} in the lake {self.root}; the nearest are: {', '.join(near)}"
 
-    def _status(self, name: SeriesName) -> SeriesStatus:
-        key = [*KEYS.get(name.kind, DEFAULT_KEY)]
-        columns = list(dict.fromkeys(["event_time", *key]))
-        rows = pl.concat([_open(file, columns) for file in self._months(name)])
-        times = rows["event_time"]
-        gaps, missing = _holes(times, name.timeframe)
-        duplicates = rows.height - rows.select(key).n_unique()
-        first, last = times[0], times[-1]
-        return SeriesStatus(*name, rows.height, first, last, gaps, missing, duplicates)
+
+def status_columns(name: SeriesName) -> list[str]:
+    """What `status_of` looks at."""
+    key = KEYS.get(name.kind, DEFAULT_KEY)
+    return list(dict.fromkeys(["event_time", "available_at", *key]))
+
+
+def status_of(name: SeriesName, rows: pl.DataFrame) -> SeriesStatus:
+    """Rows, span, holes and repeats of a series, from all its rows in time order."""
+    times = rows["event_time"]
+    gaps, missing = _holes(times, name.timeframe)
+    duplicates = rows.height - rows.select(KEYS.get(name.kind, DEFAULT_KEY)).n_unique()
+    known = rows["available_at"].max()
+    assert isinstance(known, datetime)
+    return SeriesStatus(
+        *name, rows.height, times[0], times[-1], known, gaps, missing, duplicates
+    )  # fmt: skip
+
+
+def _months_in(folder: Path) -> list[Path]:
+    return reach(folder, lambda: sorted(folder.glob("*.parquet"), key=str))
 
 
 def _safe(text: str, field: str) -> str:
@@ -292,7 +327,7 @@ def _next_month(first: datetime) -> datetime:
 
 
 def _merge_month(file: Path, new: pl.DataFrame, key: Sequence[str], stays: Stays) -> int:
-    old = _open(file) if file.exists() else new.clear()
+    old = _open(file) if reach(file, file.exists) else new.clear()
     both = pl.concat([old, new], how="diagonal_relaxed")
     said = [column for column in both.columns if column != "fetched_at"]
     # The first row of those that say the same stays, so a repeated fetch changes nothing; then of
@@ -311,38 +346,16 @@ def _merge_month(file: Path, new: pl.DataFrame, key: Sequence[str], stays: Stays
 
 
 def _write(file: Path, rows: pl.DataFrame) -> None:
+    held = io.BytesIO()
     # one row group, however the rows came together: equal rows, equal bytes
-    _put(file, rows.rechunk().write_parquet)
-
-
-def _put(file: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Write a file whole. Cut off, it leaves a .part that the next write of it takes away."""
-    if not isinstance(file, Path):
-        held = io.BytesIO()
-        write(held)
-        file.write_bytes(held.getvalue())  # an object is put whole or not at all
-        return
-    part = file.with_name(file.name + ".part")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as stream:
-            write(stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        part.replace(file)
-        sync_names(file.parent)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise DataError(
-            f"{file} cannot be written ({error.strerror or error}); what was stored before is"
-            " whole: make room or mend the rights, then do it again"
-        ) from error
+    rows.rechunk().write_parquet(held)
+    put(file, held.getvalue())
 
 
 def _open(file: Path, columns: list[str] | None = None) -> pl.DataFrame:
     try:
-        source = file if isinstance(file, Path) else io.BytesIO(file.read_bytes())
-        return pl.read_parquet(source, columns=columns, hive_partitioning=False)
+        content = reach(file, file.read_bytes)  # quicker than by name, where files are small
+        return pl.read_parquet(content, columns=columns, hive_partitioning=False)
     except _UNREADABLE as error:
         raise DataError(
             f"{file} cannot be read ({str(error).splitlines()[0]}): delete it and import that "
