@@ -234,6 +234,26 @@ def test_a_changed_value_is_a_new_version_known_from_when_it_was_fetched(tmp_pat
     assert run(lake, [revised], now=later)[0].written == 0
 
 
+def test_a_bar_that_is_told_otherwise_later_stays_as_it_was_and_is_an_event(tmp_path: Path) -> None:
+    name = SeriesName("ohlcv", "told", "BTC/USDT", "1d")
+    about = About("told", "candles", "nobody", Limit(10, 1.0), overlap=400 * DAY)
+
+    class Bars(Told):
+        def fetch(self, *asked: object) -> Iterator[Page]:
+            for rows, through in super().fetch(*asked):  # type: ignore[arg-type]
+                yield Page(rows.rename({"value": "close"}), through)
+
+    lake, later = Lake(tmp_path), NOW + 5 * DAY
+    run(lake, [Bars(daily(START, 3), about, names=(name,))])
+    changed = Bars(daily(START, 3) | {START + DAY: 2.5}, about, names=(name,))
+    for _ in range(2):
+        run(lake, [changed], now=later)
+    assert lake.read(*name)["close"].to_list() == [1.0, 2.0, 3.0]
+    (event,) = lake.read("events", "revision", "BTC/USDT", "event").iter_rows(named=True)
+    assert (event["event_time"], event["available_at"]) == (START + DAY, later)
+    assert (event["close"], event["other_close"], event["gap_bps"]) == (2.0, 2.5, 2500.0)
+
+
 def test_a_column_that_is_new_to_us_is_no_revision() -> None:
     clocks = {"event_time": [START], "available_at": [START + DAY], "fetched_at": [NOW]}
     stored = pl.DataFrame(clocks | {"a": [1.0]})

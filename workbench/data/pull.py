@@ -221,13 +221,32 @@ class _Store:
                     self.written += self.lake.upsert(*name, fresh(rows, self._stories(rows)))
             else:
                 if not about.versions:
-                    rows = as_versions(_stored(self.lake, name, rows), rows, identity(name))
+                    stored = _stored(self.lake, name, rows)
+                    rows = as_versions(stored, rows, identity(name))
+                    if name.kind == "ohlcv":
+                        rows = self._as_first_told(stored, rows)
                 self.written += self.lake.upsert(*name, rows)
             self.held = []
         settled = min(self.reached, self.step.settled)
         if about.history and settled > self.stored:
             self.lake.cover(name, self.step.start, settled)
             self.stored = settled
+
+    def _as_first_told(self, stored: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+        """Bars that are new. A bar was traded as it was first told: one that is told otherwise
+        later is kept as an event beside it."""
+        told = stored.select("event_time", was="close")
+        again = rows.join(told, on="event_time", how="inner", maintain_order="left")
+        if not again.is_empty():
+            name = self.step.name
+            changed = again.select(
+                "event_time", "available_at", "fetched_at", bar=pl.lit(name.timeframe),
+                what=pl.lit("revised"), one=pl.lit(name.venue), other=pl.lit(name.venue),
+                close="was", other_close="close",
+                gap_bps=(pl.col("close") / pl.col("was") - 1) * 1e4,
+            )  # fmt: skip
+            self.lake.upsert("events", "revision", name.symbol, "event", changed)
+        return rows.join(told, on="event_time", how="anti", maintain_order="left")
 
     def _stories(self, rows: pl.DataFrame) -> pl.DataFrame:
         """What all news feeds brought in the days before."""
