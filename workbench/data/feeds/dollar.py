@@ -21,8 +21,9 @@ import polars as pl
 from pydantic import BeforeValidator, Field, FiniteFloat
 from typing_extensions import TypedDict
 
+from workbench.data.feeds.answer import Again
 from workbench.data.feeds.feed import About, Limit, Line, Page, SeriesName
-from workbench.data.feeds.line import LARGEST_BODY, Again
+from workbench.data.feeds.line import LARGEST_BODY
 from workbench.data.lags import after
 from workbench.data.lake import INSTANT
 

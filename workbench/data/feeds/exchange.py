@@ -15,7 +15,8 @@ from types import ModuleType
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
-from workbench.data.feeds.line import Again, Limit, Line, utc
+from workbench.data.feeds.answer import Again, utc
+from workbench.data.feeds.line import Limit, Line
 from workbench.domain import UsageError
 from workbench.errors import FeedError, KeyRefused
 

@@ -15,8 +15,8 @@ import polars as pl
 from pydantic import Field, FiniteFloat
 from typing_extensions import TypedDict
 
+from workbench.data.feeds.answer import utc
 from workbench.data.feeds.feed import About, Limit, Line, Page, SeriesName
-from workbench.data.feeds.line import utc
 from workbench.data.lags import LAGS
 from workbench.data.lake import INSTANT
 

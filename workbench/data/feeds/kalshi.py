@@ -19,8 +19,8 @@ import polars as pl
 from pydantic import AliasChoices, AwareDatetime, Field, FiniteFloat
 from typing_extensions import TypedDict
 
+from workbench.data.feeds.answer import utc
 from workbench.data.feeds.feed import About, Limit, Line, Page, SeriesName
-from workbench.data.feeds.line import utc
 from workbench.data.lags import after
 from workbench.data.meetings import DECISION_DAYS
 from workbench.data.odds import midpoint, table, with_devigged

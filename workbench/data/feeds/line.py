@@ -13,16 +13,16 @@ import logging
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, NamedTuple, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import httpx
 from pydantic import TypeAdapter, ValidationError
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
 
+from workbench.data.feeds.answer import Again, Answer, pause_s, place_of, utc
 from workbench.domain import UsageError
 from workbench.errors import FeedError, KeyMissing, KeyRefused, NotFound, QuotaExhausted
 from workbench.redact import redacted
@@ -35,6 +35,7 @@ TIMEOUT_S = 30.0
 LONGEST_WAIT_S = 120.0  # a longer pause is for the next pull
 LARGEST_BODY = 128 * 1024 * 1024
 MOST_SKEW = timedelta(minutes=2)
+MOST_REDIRECTS = 4
 # a 402, 403 or 429 that no waiting mends, and a 400 that is about the key (FRED)
 _QUOTA = re.compile(r"usage-capped|quota|credits|monthly|billing cycle", re.IGNORECASE)
 _KEY = re.compile(r"api[ _-]?key", re.IGNORECASE)
@@ -50,22 +51,6 @@ class Limit(NamedTuple):
     @property
     def spacing_s(self) -> float:
         return self.seconds / self.requests
-
-
-class Answer(NamedTuple):
-    """What came back: only 200 and 304 get this far."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-
-class Again(Exception):
-    """May pass if asked again; `wait_s` if the provider said when."""
-
-    def __init__(self, said: str, wait_s: float | None = None) -> None:
-        super().__init__(said)
-        self.wait_s = wait_s
 
 
 @dataclass
@@ -105,7 +90,7 @@ class Line:
             try:
                 parsed = json.loads(answer.body)
             except ValueError:
-                raise Again(_not_json(answer)) from None
+                raise Again(answer.not_json()) from None
             return self.shaped(shape, parsed, url)
 
         return self._ask(url, query, parse, **how)
@@ -115,9 +100,9 @@ class Line:
 
         def parse(answer: Answer) -> str:
             text = answer.body.decode("utf-8-sig", errors="replace")
-            if not text.lower().startswith(begins.lower()) or _is_page(answer):
+            if not text.lower().startswith(begins.lower()) or answer.is_page:
                 raise Again(
-                    f"answered {_words(answer)[:160]} and not a table that begins {begins!r}"
+                    f"answered {answer.words()[:160]} and not a table that begins {begins!r}"
                 )
             return text
 
@@ -151,10 +136,10 @@ class Line:
                 return
             mark = json.dumps(following, sort_keys=True, default=str)
             if mark in seen:
-                raise FeedError(f"{self.feed}: {_place(url)} leads to the same next page twice")
+                raise FeedError(f"{self.feed}: {place_of(url)} leads to the same next page twice")
             seen.add(mark)
             if isinstance(following, str):
-                at, asking = self._same_host(url, following), {}
+                at, asking = self._same_host(url, following, "leads to"), {}
             else:
                 asking |= following
 
@@ -168,7 +153,7 @@ class Line:
             first = wrong.errors(include_url=False, include_input=False)[0]
             where = ".".join(str(part) for part in first["loc"]) or "the answer"
             raise FeedError(
-                f"{self.feed}: {_place(url)} has changed its shape: {where}: {first['msg']}"
+                f"{self.feed}: {place_of(url)} has changed its shape: {where}: {first['msg']}"
             ) from None
 
     def _ask(
@@ -180,7 +165,7 @@ class Line:
         body: object = None,
     ) -> T:
         _refuse_plain(url)
-        return self.patiently(_place(url), lambda: parse(self._once(url, query, headers, body)))
+        return self.patiently(place_of(url), lambda: parse(self._once(url, query, headers, body)))
 
     def patiently(self, place: str, call: Callable[[], T]) -> T:
         """What `call` answers; while it raises Again it is asked again, a few times, in turn.
@@ -205,37 +190,48 @@ class Line:
         self, url: str, query: Query | None, headers: Mapping[str, str] | None, body: object
     ) -> Answer:
         told = {"User-Agent": "workbench/0.1 (research; one user)"} | dict(headers or {})
-        asking = _plain(query) if query else None  # {} would strip the address of its own query
+        at, asking = url, _plain(query) if query else None  # {} would strip the address's own query
+        for _ in range(MOST_REDIRECTS):
+            answer = self._sent(at, asking, told, body)
+            moved = answer.headers.get("location") if 300 <= answer.status < 400 else None
+            if moved is None or body is not None:
+                self._judge(answer, url)
+                return answer
+            at, asking = self._same_host(at, urljoin(at, moved), "redirects to"), None
+        raise FeedError(f"{self.feed}: {place_of(url)} redirects without end; set its address anew")
+
+    def _sent(
+        self, url: str, query: Query | None, headers: Mapping[str, str], body: object
+    ) -> Answer:
+        method = "GET" if body is None else "POST"
         try:
             with _client().stream(
-                "GET" if body is None else "POST", url, params=asking, headers=told, json=body
+                method, url, params=query, headers=headers, json=body
             ) as response:
                 content = bytearray()
                 for part in response.iter_bytes():
                     content += part
                     if len(content) > LARGEST_BODY:
-                        raise FeedError(
-                            f"{self.feed}: {_place(url)} answered more than {LARGEST_BODY >> 20} MB"
-                        )
+                        most = f"{LARGEST_BODY >> 20} MB"
+                        raise FeedError(f"{self.feed}: {place_of(url)} answered more than {most}")
         except httpx.TimeoutException:
             raise Again(f"did not answer within {TIMEOUT_S:g} s") from None
         except (httpx.TransportError, httpx.DecodingError) as broken:
             raise Again(f"broke off ({type(broken).__name__})") from None
-        answer = Answer(response.status_code, response.headers, bytes(content))
-        self._judge(answer, url)
-        return answer
+        return Answer(response.status_code, response.headers, bytes(content))
 
     def _judge(self, answer: Answer, url: str) -> None:
         """Let 200 and 304 pass; say of everything else what it means."""
-        self._check_clock(answer)
-        status, place = answer.status, _place(url)
+        if (theirs := answer.clock()) is not None:
+            self.compare_clock(theirs)  # what is first seen now is stamped with our clock
+        status, place = answer.status, place_of(url)
         # redacted before it is cut: half a key is not recognised
-        told = redacted(_words(answer), [self.secret] if self.secret else [])
+        told = redacted(answer.words(), [self.secret] if self.secret else [])
         said = told[:160]
         if status in (200, 304):
             return
-        if 300 <= status < 400:
-            raise FeedError(f"{self.feed}: {place} redirects; set its address to where it is now")
+        if status < 400:
+            raise FeedError(f"{self.feed}: {place} answered {status}, which it should not")
         if status in (402, 403, 429) and _QUOTA.search(told):
             raise QuotaExhausted(f"{self.feed}: {place}: the quota is used up: {said}")
         if status in (418, 429):
@@ -243,7 +239,8 @@ class Line:
         if status in (401, 402, 403) or (status == 400 and _KEY.search(said)):
             raise self._refused(status, place, said)
         if status >= 500 or status == 408:
-            raise Again(f"answered {status} ({said})")
+            wait_s = pause_s(answer.headers, self.now(), ("retry-after",))
+            raise Again(f"answered {status} ({said})", wait_s and min(wait_s, LONGEST_WAIT_S))
         kind = NotFound if status == 404 else FeedError
         raise kind(f"{self.feed}: {place} answered {status}: {said}")
 
@@ -257,26 +254,13 @@ class Line:
     def paused(self, headers: Mapping[str, str], place: str, said: str) -> Exception:
         """What to raise where a provider asks for a pause: Again, or QuotaExhausted if the pause
         is too long to wait out."""
-        wait_s = _pause_s(headers, self.now())
+        wait_s = pause_s(headers, self.now())
         if wait_s is None or wait_s <= LONGEST_WAIT_S:
             return Again(said, wait_s)
         until = self.now() + timedelta(seconds=wait_s)
         return QuotaExhausted(
             f"{self.feed}: {place} allows no more until {until:%Y-%m-%d %H:%M} UTC; pull again then"
         )
-
-    def _check_clock(self, answer: Answer) -> None:
-        """What is first seen now is stamped with this clock: it must be right."""
-        told = answer.headers.get("date")
-        if told is None:
-            return
-        try:
-            theirs = parsedate_to_datetime(told)
-            theirs += timedelta(seconds=float(answer.headers.get("age", 0)))
-        except (TypeError, ValueError):
-            return
-        if theirs.tzinfo is not None:
-            self.compare_clock(theirs)
 
     def compare_clock(self, theirs: datetime) -> None:
         """Raise FeedError if the provider's clock and this machine's are minutes apart."""
@@ -302,11 +286,12 @@ class Line:
         self._next_s = max(now, self._next_s) + self.limit.spacing_s
         self.asked += 1
 
-    def _same_host(self, url: str, following: str) -> str:
+    def _same_host(self, url: str, following: str, how: str) -> str:
         ours, theirs = urlsplit(url), urlsplit(following)
         if (ours.scheme, ours.netloc) != (theirs.scheme, theirs.netloc):
             raise FeedError(
-                f"{self.feed}: {_place(url)} leads to a next page on {theirs.netloc!r}; refused"
+                f"{self.feed}: {place_of(url)} {how} another host, {theirs.netloc!r}; if that is"
+                " its new home, set its address"
             )
         return following
 
@@ -349,29 +334,7 @@ def _refuse_plain(url: str) -> None:
     """A key over plain http would be anybody's; only this machine itself may be asked so."""
     parts = urlsplit(url)
     if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
-        raise UsageError(f"{_place(url)} is not an https address; set one that is")
-
-
-def _place(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.hostname}{parts.path}"
-
-
-def _is_page(answer: Answer) -> bool:
-    kind = answer.headers.get("content-type", "")
-    return "html" in kind or answer.body.lstrip()[:1] == b"<"
-
-
-def _not_json(answer: Answer) -> str:
-    if _is_page(answer):
-        return "answered a web page and not JSON"
-    return f"answered JSON that is cut off or broken ({len(answer.body)} bytes)"
-
-
-def _words(answer: Answer) -> str:
-    if _is_page(answer):
-        return "a web page"
-    return " ".join(answer.body[:4000].decode("utf-8", errors="replace").split()) or "nothing"
+        raise UsageError(f"{place_of(url)} is not an https address; set one that is")
 
 
 def _wait_s(state: RetryCallState) -> float:
@@ -379,26 +342,3 @@ def _wait_s(state: RetryCallState) -> float:
     asked = told.wait_s if isinstance(told, Again) else None
     patience = float(2 ** (state.attempt_number - 1))
     return patience if asked is None else max(asked, 0.1)
-
-
-def _pause_s(headers: Mapping[str, str], now: datetime) -> float | None:
-    """How long the provider asks us to wait: Retry-After (seconds or a date), or a reset header
-    (seconds to go, or seconds since 1970)."""
-    for name in ("retry-after", "x-ratelimit-reset", "x-rate-limit-reset"):
-        told = headers.get(name)
-        if told is None:
-            continue
-        try:
-            seconds = float(told)
-        except ValueError:
-            try:
-                return max((parsedate_to_datetime(told) - now).total_seconds(), 0.0)
-            except (TypeError, ValueError):
-                continue
-        return max(seconds - now.timestamp(), 0.0) if seconds > 1e8 else max(seconds, 0.0)
-    return None
-
-
-def utc(seconds: float) -> datetime:
-    """Seconds since 1970 as a UTC time."""
-    return datetime.fromtimestamp(seconds, UTC)

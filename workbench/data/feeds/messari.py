@@ -14,8 +14,8 @@ from typing import Annotated, Any, NotRequired
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from workbench.data.feeds.answer import utc
 from workbench.data.feeds.feed import About, Limit, Line, Page, SeriesName
-from workbench.data.feeds.line import utc
 from workbench.data.headlines import clean
 from workbench.data.news import Item, news_rows, subjects
 from workbench.domain import UsageError

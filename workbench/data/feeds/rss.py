@@ -14,12 +14,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import struct_time
 from typing import Any, NamedTuple, cast
-from urllib.parse import urlsplit
 
 import feedparser
 
+from workbench.data.feeds.answer import Again, Answer, place_of
 from workbench.data.feeds.feed import About, Limit, Line, Page, SeriesName
-from workbench.data.feeds.line import Again, Answer
 from workbench.data.news import Item, news_rows
 from workbench.domain import UsageError
 from workbench.errors import FeedError
@@ -95,8 +94,7 @@ class Rss:
         headers = dict(last.asking) if last else {}
         if self.contact:
             headers["User-Agent"] = f"workbench/0.1 ({self.contact})"
-        parts = urlsplit(url)
-        place = f"{parts.hostname}{parts.path}"
+        place = place_of(url)
         answer = line.get(url, parse=_whole, headers=headers)
         if answer.status == 304:
             if last is None:

@@ -20,8 +20,8 @@ import polars as pl
 from pydantic import FiniteFloat
 from typing_extensions import TypedDict
 
+from workbench.data.feeds.answer import utc
 from workbench.data.feeds.feed import About, Limit, Line, Page, SeriesName
-from workbench.data.feeds.line import utc
 from workbench.data.lake import INSTANT
 from workbench.errors import FeedError, UsageError
 
