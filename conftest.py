@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import runpy
 import subprocess
 import sys
 import tempfile
@@ -11,12 +12,17 @@ from pathlib import Path
 
 import pytest
 
+GUARD = Path(__file__).parent / "tests" / "guard"
 READ_A_RUN = ("notebooks/02_", "notebooks/04_", "notebooks/weekly_report", "notebooks/control")
 _HOME = tempfile.TemporaryDirectory(prefix="workbench-tests-")
 
 
 def pytest_configure() -> None:
-    """Set before any kernel or subprocess starts, in every worker."""
+    """Set before any kernel or subprocess starts, in every worker; all of them under the guard."""
+    there = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    if str(GUARD) not in there:
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(GUARD), *there]))
+        runpy.run_path(str(GUARD / "sitecustomize.py"))
     home = Path(_HOME.name)
     os.environ["WORKBENCH_DATA__LAKE"] = str(home / "lake")
     os.environ["WORKBENCH_DESK__JOURNAL"] = str(home / "journal.db")
