@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import io
+import random
+import re
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-from workbench.data.lake import Lake
+from tests.recorded import ROOT
+from workbench.data.coverage import missing
+from workbench.data.lake import Lake, SeriesName
 from workbench.domain import DataError, UsageError
 
 CANDLES = ("ohlcv", "binance_spot", "BTC/USDT", "1h")
@@ -168,3 +175,100 @@ def test_rows_without_their_clocks_are_refused(lake: Lake) -> None:
     with pytest.raises(UsageError, match="no zone"):
         lake.read(*CANDLES, start=datetime(2024, 1, 1))
     assert not lake.root.exists()
+
+
+def test_only_the_columns_asked_for_are_read(lake: Lake) -> None:
+    lake.upsert(*CANDLES, stamped(hours(3), [1.0, 2.0, 3.0]))
+    assert lake.read(*CANDLES, columns=["event_time", "close"]).columns == ["event_time", "close"]
+
+
+# --- retention --------------------------------------------------------------------------------
+
+TRADES = SeriesName("trades", "kraken", "BTC/USDT", "event")
+
+
+def three_months(lake: Lake) -> None:
+    """A trade a day from the middle of January to the middle of March 2024."""
+    days = [datetime(2024, 1, 15, tzinfo=UTC) + timedelta(days=n) for n in range(60)]
+    rows = stamped(days, [1.0] * 60).with_columns(id=pl.Series([str(n) for n in range(60)]))
+    lake.upsert(*TRADES, rows)
+
+
+def test_pruning_takes_whole_months_that_are_over_and_no_row_more(lake: Lake) -> None:
+    three_months(lake)
+    sizes = {file.stem: file.stat().st_size for file in lake.root.rglob("*.parquet")}
+    middle = datetime(2024, 3, 9, tzinfo=UTC)
+    would = [("2024-01", 17, sizes["2024-01"]), ("2024-02", 29, sizes["2024-02"])]
+    assert lake.ended(TRADES, middle) == would
+    assert lake.read(*TRADES).height == 60
+    assert lake.prune(TRADES, middle) == would
+    assert lake.read(*TRADES)["event_time"][0] == datetime(2024, 3, 1, tzinfo=UTC)
+    assert lake.prune(TRADES, middle) == []
+
+
+def test_a_month_that_was_pruned_stays_covered(lake: Lake) -> None:
+    three_months(lake)
+    lake.cover(TRADES, datetime(2024, 1, 15, tzinfo=UTC), datetime(2024, 3, 15, tzinfo=UTC))
+    lake.prune(TRADES, datetime(2024, 2, 29, 23, tzinfo=UTC))
+    covered = lake.covered(TRADES)
+    assert covered == [(datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 3, 15, tzinfo=UTC))]
+    assert (
+        missing(covered, datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 3, 1, tzinfo=UTC)) == []
+    )
+
+
+def test_a_broken_note_of_what_is_covered_is_named(lake: Lake) -> None:
+    three_months(lake)
+    lake.cover(TRADES, datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 2, 1, tzinfo=UTC))
+    file = next(lake.root.rglob("covered.json"))
+    for broken in ("", "[[1, 2]]", "[3]", '["x"]', "{"):
+        file.write_text(broken)
+        with pytest.raises(
+            DataError, match=r"covered\.json cannot be read .*delete it, and a pull"
+        ):
+            lake.covered(TRADES)
+
+
+# --- a full disk ------------------------------------------------------------------------------
+
+
+CHILD = """
+import resource, sys
+from tests.data.test_lake import CANDLES, Lake, Path, hours, pl, stamped
+root, largest = sys.argv[1:]
+rows = pl.read_parquet(sys.stdin.buffer)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(largest), resource.RLIM_INFINITY))
+try:
+    Lake(Path(root)).upsert(*CANDLES, rows)
+except BaseException as raised:
+    print(f"{type(raised).__name__}: {raised}", end="")
+"""
+
+
+def written_in_a_child(lake: Lake, rows: pl.DataFrame, largest_file: int) -> str:
+    """Upsert in a process that may write no file larger than that; what it raised."""
+    given = io.BytesIO()
+    rows.write_parquet(given)
+    done = subprocess.run(
+        [sys.executable, "-c", CHILD, str(lake.root), str(largest_file)],
+        input=given.getvalue(), capture_output=True, check=True, cwd=ROOT, timeout=100,
+    )  # fmt: skip
+    return done.stdout.decode()
+
+
+def test_a_full_disk_is_one_sentence_and_every_old_month_is_whole(lake: Lake) -> None:
+    noise = random.Random(3)
+    closes = [noise.random() for _ in range(24 * 30)]
+    lake.upsert(*CANDLES, stamped(hours(24), closes[:24]))
+    before = files(lake)
+    more = stamped(hours(24 * 30), closes)  # two days of January and 28 of February
+    told = written_in_a_child(lake, more, 6_000)
+    assert re.fullmatch(
+        r"DataError: .*2024-02\.parquet cannot be written \(File too large\); what was stored"
+        r" before is whole: make room or mend the rights, then do it again",
+        told,
+    )
+    assert files(lake).keys() == before.keys()  # no .part, no half February
+    assert lake.read(*CANDLES)["close"].to_list() == closes[:48]  # January went in whole
+    assert written_in_a_child(lake, more, 1_000_000) == ""
+    assert lake.read(*CANDLES)["close"].to_list() == closes
