@@ -56,11 +56,35 @@ def data_pull(
         except KeyboardInterrupt:
             typer.echo("stopped; what was read is stored, and the same command goes on", err=True)
             raise typer.Exit(1) from None
-        say(as_json, _done_json(planned, done), _done_lines(done))
+        noticed = _noticed(lake, done, now)
+        result = _done_json(planned, done) | {"noticed": noticed}
+        say(as_json, result, [*_done_lines(done), *(f"  {each}" for each in noticed)])
         if follow:
             _follow(lake, list(chosen.values()), every)
     if any(each.fault for each in done):
         raise typer.Exit(1)
+
+
+def _noticed(lake: Lake, done: Sequence[Pulled], now: datetime) -> list[str]:
+    """Holes in the bars that came, and closes on which two venues disagree."""
+    from workbench.data.defects import holes
+    from workbench.data.quality import DISAGREE_BPS, cross_check
+    from workbench.domain import parse_timeframe
+
+    bars = [each.step for each in done if each.step.name.kind == "ohlcv" and each.written]
+    said = []
+    for name in sorted({step.name for step in bars}):
+        since = min(step.start for step in bars if step.name == name)
+        rows = lake.read(*name, start=since, columns=["event_time"])
+        found = holes(name, rows, parse_timeframe(name.timeframe).to_pytimedelta())
+        if found:
+            lost = sum(hole.bars for hole in found)
+            said.append(f"{name}: gaps: {len(found)}, bars missing: {lost}")
+    if bars:
+        apart = cross_check(lake, now, min(step.start for step in bars))
+        if apart:
+            said.append(f"closes on which two venues are {DISAGREE_BPS:g} bps apart: {apart}")
+    return said
 
 
 def _follow(lake: Lake, feeds: list[Feed], every_s: float) -> None:
