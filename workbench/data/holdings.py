@@ -118,7 +118,7 @@ def _due(times: pl.Series, step: int | None, newest: datetime) -> pl.Expr:
     if step is None:
         return pl.lit(None, pl.Int64)
     first, last = times.dt.timestamp("us")[0], times.dt.timestamp("us")[-1]
-    end = max(last, pd.Timestamp(newest).as_unit("us").value - step) + 1
+    end = max(last, round(newest.timestamp() * 1e6) - step) + 1
     start, stop = (pl.col(c).dt.timestamp("us").clip(upper_bound=end) for c in ("start", "stop"))
     return (first - start) // step - (first - stop) // step  # -(x // s): moments before a time
 
