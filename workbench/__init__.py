@@ -15,6 +15,7 @@ from importlib import import_module
 _HOME = {
     # data
     "Panel": "domain", "Snapshot": "domain", "Lake": "data.lake", "World": "data.snapshot",
+    "lake_at": "data.lake", "holdings": "data.holdings", "check_feed": "data.feeds.contract",
     # strategies
     "Votes": "domain", "strategy": "strategies.vote", "check_strategy": "strategies.contract",
     # judge
@@ -37,7 +38,7 @@ _HOME = {
     "review": "trading",
     # what happened, and how it looks
     "progress": "views.progress", "Journal": "journal", "charts": "views", "studies": "views",
-    "tables": "views", "week": "views",
+    "tables": "views", "week": "views", "feeds": "views",
 }  # fmt: skip
 
 __all__ = sorted(_HOME)  # noqa: PLE0605  it is a list, of what _HOME says
