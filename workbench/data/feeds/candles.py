@@ -30,6 +30,8 @@ from workbench.domain import parse_timeframe
 from workbench.errors import FeedError
 
 GRACE = timedelta(seconds=3)  # an exchange may still write to a bar just after it ended
+# what an exchange's clock, minutes behind ours, holds back must not count as settled
+BEHIND = timedelta(minutes=10)
 SYMBOLS = ("BTC/USDT", "ETH/USDT", "SOL/USDT", "XRP/USDT", "ADA/USDT", "DOGE/USDT", "LINK/USDT",
            "AVAX/USDT")  # fmt: skip
 CLOCKS = {"event_time": INSTANT, "available_at": INSTANT}
@@ -51,7 +53,7 @@ class Candles:
         longest = max(parse_timeframe(each).to_pytimedelta() for each in self.timeframes)
         return About(
             name=self.venue, kind="candles", provider=f"{venue.exchange} through ccxt",
-            limit=venue.limit, weight=venue.weight, overlap=2 * longest,
+            limit=venue.limit, weight=venue.weight, overlap=max(2 * longest, BEHIND),
         )  # fmt: skip
 
     def series(self) -> Sequence[SeriesName]:
@@ -88,12 +90,14 @@ class Candles:
         self, name: SeriesName, symbol: str, at: datetime, until: datetime, step: timedelta,
         line: Line,
     ) -> pl.DataFrame:  # fmt: skip
-        rows = self._page(name, symbol, at, until, step, line)
-        if not rows.is_empty() and rows["event_time"][0] > at and venue_of(self.venue).until:
-            # the page may have lost its older half: ask for that alone
-            head = self._page(name, symbol, at, rows["event_time"][0], step, line)
-            rows = pl.concat([head, rows])
-        return rows
+        pages = [self._page(name, symbol, at, until, step, line)]
+        while venue_of(self.venue).until and not pages[0].is_empty():
+            first = pages[0]["event_time"][0]
+            if first == at:
+                break
+            # the page may have lost its older part: ask for that alone
+            pages.insert(0, self._page(name, symbol, at, first, step, line))
+        return pl.concat(pages, how="diagonal")
 
     def _page(
         self, name: SeriesName, symbol: str, at: datetime, until: datetime, step: timedelta,
@@ -112,6 +116,11 @@ class Candles:
                 " again; the exchange does not page"
             )
         kept = [row for row in told if ms(at) <= row[0] < ms(until)]
+        if told and not kept and venue.until:
+            raise FeedError(
+                f"{line.feed}: {name} was asked up to {until:%Y-%m-%d %H:%M} and gave only later"
+                " candles; the exchange does not page"
+            )
         return candle_rows(kept, name, step, until, line)
 
     @cached_property

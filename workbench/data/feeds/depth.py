@@ -16,7 +16,7 @@ from typing import Any
 import polars as pl
 
 from workbench.data.book import depth_row
-from workbench.data.feeds.candles import CLOCKS, SYMBOLS
+from workbench.data.feeds.candles import BEHIND, CLOCKS, SYMBOLS
 from workbench.data.feeds.exchange import ask, connect, from_ms, market_of, ms, server_now, venue_of
 from workbench.data.feeds.feed import About, Line, Page, SeriesName
 from workbench.data.lake import INSTANT
@@ -104,7 +104,7 @@ class Trades:
         venue = venue_of(self.venue)
         return About(
             name=f"{self.venue}_trades", kind="candles", provider=f"{venue.exchange} through ccxt",
-            limit=venue.limit, weight=venue.weight, overlap=timedelta(minutes=1),
+            limit=venue.limit, weight=venue.weight, overlap=BEHIND,
         )  # fmt: skip
 
     def series(self) -> Sequence[SeriesName]:
