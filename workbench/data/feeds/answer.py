@@ -35,7 +35,7 @@ class Answer(NamedTuple):
         """Its first words on one line."""
         if self.is_page:
             return "a web page"
-        return " ".join(self.body[:4000].decode("utf-8", errors="replace").split()) or "nothing"
+        return one_line(self.body[:4000].decode("utf-8", errors="replace")) or "nothing"
 
     def not_json(self) -> str:
         """Why its body is no JSON."""
@@ -48,16 +48,16 @@ class Answer(NamedTuple):
         try:
             at = parsedate_to_datetime(self.headers["date"])
             age_s = float(self.headers.get("age", 0))
-        except (KeyError, TypeError, ValueError):
+            return None if at.tzinfo is None else utc(at.timestamp() + age_s)
+        except (KeyError, TypeError, ValueError, OverflowError):
             return None
-        return None if at.tzinfo is None else utc(at.timestamp() + age_s)
 
 
 def pause_s(
     headers: Mapping[str, str], now: datetime, names: Sequence[str] = RESETS
 ) -> float | None:
     """How long a provider asks to be left alone: Retry-After (seconds or a date), or a reset header
-    (seconds to go, or seconds since 1970)."""
+    (seconds to go, or seconds or milliseconds since 1970). None for what can be none of these."""
     for name in names:
         told = headers.get(name)
         if told is None:
@@ -69,8 +69,15 @@ def pause_s(
                 return max((parsedate_to_datetime(told) - now).total_seconds(), 0.0)
             except (TypeError, ValueError):
                 continue
-        return max(seconds - now.timestamp(), 0.0) if seconds > 1e8 else max(seconds, 0.0)
+        if abs(seconds) < 1e14:  # neither NaN nor beyond the calendar
+            since_1970 = seconds / 1000 if seconds > 1e11 else seconds
+            return max(since_1970 - now.timestamp() if seconds > 1e8 else seconds, 0.0)
     return None
+
+
+def one_line(text: str) -> str:
+    """A provider's words on one line, without what would steer a terminal."""
+    return "".join(char for char in " ".join(text.split()) if char.isprintable())
 
 
 def place_of(url: str) -> str:

@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
-from workbench.data.feeds.answer import Again, utc
+from workbench.data.feeds.answer import Again, one_line, utc
 from workbench.data.feeds.line import Limit, Line
 from workbench.domain import UsageError
 from workbench.errors import FeedError, KeyRefused
@@ -173,7 +173,7 @@ def _refusals(errors: Any) -> tuple[type[Exception], ...]:
 
 def said(error: Exception) -> str:
     """An error in one short line."""
-    text = " ".join(str(error).split())
+    text = one_line(str(error))
     return text if len(text) <= 160 else text[:157] + "..."
 
 
@@ -204,8 +204,9 @@ def market_of(line: Line, client: Any, venue: Venue, symbol: str) -> str:
 
 
 def ms(moment: datetime) -> int:
-    """Milliseconds since 1970."""
-    return round(moment.timestamp() * 1000)
+    """The first whole millisecond since 1970 that is not before `moment`: a stamp is inside
+    [start, end) exactly if it is inside [ms(start), ms(end))."""
+    return -((utc(0) - moment) // timedelta(milliseconds=1))
 
 
 def from_ms(value: float) -> datetime:

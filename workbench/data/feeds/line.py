@@ -31,7 +31,8 @@ T = TypeVar("T")
 Query = Mapping[str, Any]
 
 ATTEMPTS = 5
-TIMEOUT_S = 30.0
+TIMEOUT_S = 30.0  # of silence
+LONGEST_ANSWER_S = 300.0
 LONGEST_WAIT_S = 120.0  # a longer pause is for the next pull
 LARGEST_BODY = 128 * 1024 * 1024
 MOST_SKEW = timedelta(minutes=2)
@@ -89,7 +90,7 @@ class Line:
         def parse(answer: Answer) -> T:
             try:
                 parsed = json.loads(answer.body)
-            except ValueError:
+            except (ValueError, RecursionError):
                 raise Again(answer.not_json()) from None
             return self.shaped(shape, parsed, url)
 
@@ -209,8 +210,11 @@ class Line:
                 method, url, params=query, headers=headers, json=body
             ) as response:
                 content = bytearray()
+                latest = self.now() + timedelta(seconds=LONGEST_ANSWER_S)
                 for part in response.iter_bytes():
                     content += part
+                    if self.now() > latest:
+                        raise Again(f"took longer than {LONGEST_ANSWER_S:g} s to answer")
                     if len(content) > LARGEST_BODY:
                         most = f"{LARGEST_BODY >> 20} MB"
                         raise FeedError(f"{self.feed}: {place_of(url)} answered more than {most}")
