@@ -49,6 +49,7 @@ lint: $(SET_UP)  ## formatting, lint, types, import rules, clean notebooks
 bench: $(SET_UP)  ## the speed figures, as ratios against a named peer
 	@$(BIN)/python benchmarks/replay_speed.py
 	@$(BIN)/python -m benchmarks.panel
+	@$(BIN)/python -m benchmarks.lake_speed
 
 lab: $(SET_UP)  ## JupyterLab on the notebooks
 	@$(BIN)/jupyter lab --notebook-dir=.
