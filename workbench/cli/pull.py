@@ -101,7 +101,8 @@ def _follow(lake: Lake, feeds: list[Feed], every_s: float) -> None:
             typer.echo(f"{moment} {name}: {written:,} rows", err=True)
 
     there = [feed for feed in feeds if not feed.about.key or os.environ.get(feed.about.key)]
-    follower = Follower(lake, _lines(os.environ, threading.Event()), tell, every_s)
+    stopped = threading.Event()
+    follower = Follower(lake, _lines(os.environ, stopped), tell, every_s, stopped)
     typer.echo("listening; stop with Ctrl-C", err=True)
     try:
         asyncio.run(follower.follow(there))
@@ -144,7 +145,7 @@ def _first_day(start: str | None, config: Path | None, now: datetime) -> datetim
         first = datetime.fromisoformat(start)
     except ValueError:
         raise UsageError(f"--start {start!r} is not a day; write it as 2024-01-31") from None
-    first = first if first.tzinfo else first.replace(tzinfo=UTC)
+    first = first.astimezone(UTC) if first.tzinfo else first.replace(tzinfo=UTC)
     if first >= now:
         raise UsageError(f"--start {start} is not in the past")
     return first
@@ -160,7 +161,8 @@ def _lines(environment: Mapping[str, str], stopped: threading.Event) -> Callable
 
     def line_of(feed: Feed) -> Line:
         about = feed.about
-        secret = environment.get(about.key, "") if about.key else ""
+        # a line's end after the key is none of it, and no header may have one
+        secret = environment.get(about.key, "").strip() if about.key else ""
         return Line(about.name, about.pace, about.key, secret, _utc_now, _sleep(stopped))
 
     return line_of
@@ -171,10 +173,12 @@ def _utc_now() -> datetime:
 
 
 def _sleep(stopped: threading.Event) -> Callable[[float], None]:
-    """A pause that ends when the pull is stopped."""
+    """A pause that ends when the pull is stopped, and nobody is asked without one."""
+    from workbench.errors import FeedError
 
     def sleep(seconds: float) -> None:
-        stopped.wait(seconds)
+        if stopped.wait(seconds):
+            raise FeedError("stopped")
 
     return sleep
 

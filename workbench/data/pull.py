@@ -18,17 +18,22 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import polars as pl
 
 from workbench.data.coverage import missing
+from workbench.data.feeds.answer import one_line
 from workbench.data.feeds.contract import check_page
 from workbench.data.feeds.feed import Feed, Line, SeriesName
 from workbench.data.lake import DEFAULT_KEY, INSTANT, KEYS, Lake
 from workbench.data.news import fresh
-from workbench.errors import KeyMissing, KeyRefused, QuotaExhausted, WorkbenchError
+from workbench.errors import DataError, KeyMissing, KeyRefused, QuotaExhausted, WorkbenchError
 from workbench.ports import Progress
 from workbench.redact import redacted
 
 MOST_ROWS_HELD = 200_000
 NEWS_DAYS = 60  # a publisher may date a story anew
 SIDE_BY_SIDE = 8
+LONGEST_FAULT = 300
+# Held by who writes what several feeds write: a story that two bring at once is one story, and
+# what two venues say of one symbol is one series of events.
+_SHARED = threading.Lock()
 
 
 @runtime_checkable
@@ -93,24 +98,36 @@ def plan(
 ) -> Plan:
     """What is missing between `start` and `now`; of a feed without history, its latest.
 
-    `keys` are the environment's variables: a feed whose key is not there is skipped. Of two feeds
-    that tell the same series, the one that knows its revisions does, else the first.
+    `keys` are the environment's variables: a feed whose key is not there is skipped, and so is one
+    whose series another tells.
     """
     steps: list[Step] = []
     skipped: list[tuple[str, str]] = []
-    claimed: dict[SeriesName, str] = {}
-    for feed in sorted(feeds, key=lambda feed: not feed.about.versions):
-        about = feed.about
-        if about.key and not keys.get(about.key):
-            skipped.append((about.name, f"{about.key} is not set"))
-            continue
+    there: list[Feed] = []
+    for feed in feeds:
+        key = feed.about.key
+        if key and not keys.get(key):
+            skipped.append((feed.about.name, f"{key} is not set"))
+        else:
+            there.append(feed)
+    told_by = tellers(there)
+    for feed in there:
         wanted = [name for name in feed.series() if only(name)]
-        mine = [name for name in wanted if claimed.setdefault(name, about.name) == about.name]
+        mine = [name for name in wanted if told_by[name] is feed]
         for name in mine:
             steps += _steps(lake, feed, name, start, now)
         if wanted and not mine:
-            skipped.append((about.name, f"{claimed[wanted[0]]} tells the same"))
+            skipped.append((feed.about.name, f"{told_by[wanted[0]].about.name} tells the same"))
     return Plan(tuple(steps), tuple(skipped))
+
+
+def tellers(feeds: Iterable[Feed]) -> dict[SeriesName, Feed]:
+    """Who tells each series: of two feeds the one that knows its revisions, else the first."""
+    told_by: dict[SeriesName, Feed] = {}
+    for feed in sorted(feeds, key=lambda feed: not feed.about.versions):
+        for name in feed.series():
+            told_by.setdefault(name, feed)
+    return told_by
 
 
 def _steps(lake: Lake, feed: Feed, name: SeriesName, start: datetime, now: datetime) -> list[Step]:
@@ -137,15 +154,14 @@ def pull(
     read stored. A full disk raises DataError: nothing more can be kept.
     """
     stopped = stopped or threading.Event()
-    news = threading.Lock()  # a story that two feeds bring at once is one story
 
     def take(steps: list[Step]) -> list[Pulled]:
         line = line_of(steps[0].feed)
         done: list[Pulled] = []
         for step in steps:
-            done.append(_pulled(lake, step, line, progress, stopped, news))
-            if stopped.is_set() or isinstance(done[-1].fault, _Final):
+            if stopped.is_set() or (done and isinstance(done[-1].fault, _Final)):
                 break
+            done.append(_pulled(lake, step, line, progress, stopped))
         return done
 
     groups = planned.by_feed().values()
@@ -163,11 +179,10 @@ class _Final(str):
 
 
 def _pulled(
-    lake: Lake, step: Step, line: Line, progress: Progress, stopped: threading.Event,
-    news: threading.Lock,
-) -> Pulled:  # fmt: skip
-    before = line.asked
-    store = _Store(lake, step, line, news)
+    lake: Lake, step: Step, line: Line, progress: Progress, stopped: threading.Event
+) -> Pulled:
+    before, fault = line.asked, ""
+    store = _Store(lake, step, line)
     try:
         for page in step.feed.fetch(step.name, step.start, step.end, line):
             check_page(step.feed, page, store.reached, step.start, step.end, line.now())
@@ -176,16 +191,25 @@ def _pulled(
             progress(min(hours, of), of, str(step.name))
             if stopped.is_set():
                 break
-        fault = ""
     except (KeyMissing, KeyRefused, QuotaExhausted) as final:
         fault = _Final(final)
-    except WorkbenchError as wrong:
-        fault = str(wrong)
-    except Exception as bug:  # noqa: BLE001  one feed's bug must not keep the others from theirs
-        said = f"{step.feed.about.name}: {type(bug).__name__}: {bug}"
-        fault = redacted(said, [line.secret] if line.secret else [])
-    store.flush()
+    except Exception as wrong:  # noqa: BLE001  one feed's bug must not keep the others from theirs
+        fault = said_of(wrong, line)
+    try:
+        store.flush()
+    except Exception as wrong:
+        if isinstance(wrong, DataError) and wrong.__cause__:  # the disk's: nobody could store
+            raise
+        fault = fault or said_of(wrong, line)
     return Pulled(step, store.written, line.asked - before, fault)
+
+
+def said_of(wrong: Exception, line: Line) -> str:
+    """A fault in one sentence: ours is one already, a bug is named with its feed."""
+    if isinstance(wrong, WorkbenchError):
+        return str(wrong)
+    said = f"{line.feed}: {type(wrong).__name__}: {wrong}"
+    return one_line(redacted(said, [line.secret] if line.secret else []))[:LONGEST_FAULT]
 
 
 def _hours(span: timedelta) -> int:
@@ -195,8 +219,8 @@ def _hours(span: timedelta) -> int:
 class _Store:
     """What has been read of a step and is not stored yet."""
 
-    def __init__(self, lake: Lake, step: Step, line: Line, news: threading.Lock) -> None:
-        self.lake, self.step, self.line, self.news = lake, step, line, news
+    def __init__(self, lake: Lake, step: Step, line: Line) -> None:
+        self.lake, self.step, self.line = lake, step, line
         self.held: list[pl.DataFrame] = []
         self.reached = self.stored = step.start
         self.written = 0
@@ -216,47 +240,55 @@ class _Store:
         name, about = self.step.name, self.step.feed.about
         if self.held:
             rows = pl.concat(self.held, how="diagonal_relaxed")
-            if name.kind == "news":
-                with self.news:
-                    self.written += self.lake.upsert(*name, fresh(rows, self._stories(rows)))
-            else:
-                if not about.versions:
-                    stored = _stored(self.lake, name, rows)
-                    rows = as_versions(stored, rows, identity(name))
-                    if name.kind == "ohlcv":
-                        rows = self._as_first_told(stored, rows)
-                self.written += self.lake.upsert(*name, rows)
+            self.written += keep(self.lake, name, rows, versions=about.versions)
             self.held = []
         settled = min(self.reached, self.step.settled)
         if about.history and settled > self.stored:
             self.lake.cover(name, self.step.start, settled)
             self.stored = settled
 
-    def _as_first_told(self, stored: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
-        """Bars that are new. A bar was traded as it was first told: one that is told otherwise
-        later is kept as an event beside it."""
-        told = stored.select("event_time", was="close")
-        again = rows.join(told, on="event_time", how="inner", maintain_order="left")
-        if not again.is_empty():
-            name = self.step.name
-            changed = again.select(
-                "event_time", "available_at", "fetched_at", bar=pl.lit(name.timeframe),
-                what=pl.lit("revised"), one=pl.lit(name.venue), other=pl.lit(name.venue),
-                close="was", other_close="close",
-                gap_bps=(pl.col("close") / pl.col("was") - 1) * 1e4,
-            )  # fmt: skip
-            self.lake.upsert("events", "revision", name.symbol, "event", changed)
-        return rows.join(told, on="event_time", how="anti", maintain_order="left")
 
-    def _stories(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """What all news feeds brought in the days before."""
-        since = rows["event_time"].min()
-        assert isinstance(since, datetime)
-        since -= timedelta(days=NEWS_DAYS)
-        told = [
-            self.lake.read(*name, start=since) for name in self.lake.series() if name.kind == "news"
-        ]
-        return pl.concat(told, how="diagonal_relaxed") if told else rows.clear()
+def keep(lake: Lake, name: SeriesName, rows: pl.DataFrame, *, versions: bool = False) -> int:
+    """Store rows as their kind wants it: a story once, a bar as first told, a changed value as a
+    version. `versions`: the rows are versions already. Returns how many are new or changed."""
+    if name.kind == "news":
+        with _SHARED:
+            return lake.upsert(*name, fresh(rows, _stories(lake, rows)))
+    if versions:
+        return lake.upsert(*name, rows)
+    stored = _stored(lake, name, rows)
+    told = as_versions(stored, rows, identity(name))
+    if name.kind == "ohlcv":
+        told = _as_first_told(lake, name, stored, told)
+    return lake.upsert(*name, told)
+
+
+def _as_first_told(
+    lake: Lake, name: SeriesName, stored: pl.DataFrame, rows: pl.DataFrame
+) -> pl.DataFrame:
+    """Bars that are new. A bar was traded as it was first told: one that is told otherwise later is
+    kept as an event beside it."""
+    told = stored.select("event_time", was="close")
+    again = rows.join(told, on="event_time", how="inner", maintain_order="left")
+    if not again.is_empty():
+        changed = again.select(
+            "event_time", "available_at", "fetched_at", bar=pl.lit(name.timeframe),
+            what=pl.lit("revised"), one=pl.lit(name.venue), other=pl.lit(name.venue),
+            close="was", other_close="close",
+            gap_bps=(pl.col("close") / pl.col("was") - 1) * 1e4,
+        )  # fmt: skip
+        with _SHARED:
+            lake.upsert("events", "revision", name.symbol, "event", changed)
+    return rows.join(told, on="event_time", how="anti", maintain_order="left")
+
+
+def _stories(lake: Lake, rows: pl.DataFrame) -> pl.DataFrame:
+    """What all news feeds brought in the days before."""
+    since = rows["event_time"].min()
+    assert isinstance(since, datetime)
+    since -= timedelta(days=NEWS_DAYS)
+    told = [lake.read(*name, start=since) for name in lake.series() if name.kind == "news"]
+    return pl.concat(told, how="diagonal_relaxed") if told else rows.clear()
 
 
 def _stored(lake: Lake, name: SeriesName, rows: pl.DataFrame) -> pl.DataFrame:
@@ -275,17 +307,11 @@ def as_versions(stored: pl.DataFrame, rows: pl.DataFrame, about: Sequence[str]) 
     """What `rows` say that is not stored: new rows as they are; a changed value as a new version
     that nobody could know before it was fetched.
 
-    `about` are the columns that say what a row is about. A column that `stored` does not have, or
-    has no value of, is new to us and no revision: it keeps the feed's stamp.
+    `about` are the columns that say what a row is about. A column that `stored` does not have is
+    new to us and no revision: it keeps the feed's stamp.
     """
     apart = {"event_time", "available_at", "fetched_at", *about}
-    shared = [
-        column
-        for column in rows.columns
-        if column not in apart
-        and column in stored.columns
-        and stored[column].null_count() < stored.height
-    ]
+    shared = [each for each in rows.columns if each not in apart and each in stored.columns]
     if stored.is_empty() or not shared:
         return rows
     latest = stored.sort("available_at").unique(list(about), keep="last")
