@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -39,7 +38,7 @@ def holdings(lake: Lake, kinds: Sequence[str] | None = None) -> pl.DataFrame:
     an empty lake and for a kind it does not have.
     """
     names = _wanted(lake, kinds)
-    times = {name: _times(lake, name) for name in names}
+    times = {n: lake.read(*n, columns=["event_time"])["event_time"] for n in names}
     oldest = min(told[0] for told in times.values())
     newest = max(told[-1] for told in times.values())
     every: Every = "1d" if newest - oldest <= SHORT else "1mo"
@@ -60,19 +59,6 @@ def _wanted(lake: Lake, kinds: Sequence[str] | None) -> list[SeriesName]:
                 f"the lake {lake.root} has nothing of kind {kind!r}; it has {', '.join(known)}"
             )
     return [name for name in there if name.kind in (kinds or known)]
-
-
-def _times(lake: Lake, name: SeriesName) -> pl.Series:
-    if not isinstance(lake.root, Path):
-        return lake.read(*name)["event_time"]  # an object store hands over whole files
-    symbol = name.symbol.replace("/", "-")
-    folders = (f"{k}={v}" for k, v in name._replace(symbol=symbol)._asdict().items())
-    files = sorted(lake.root.joinpath(*folders).glob("*.parquet"))
-    try:
-        asked = pl.scan_parquet(files, hive_partitioning=False, extra_columns="ignore")
-        return asked.select("event_time").collect()["event_time"]
-    except pl.exceptions.PolarsError:
-        return lake.read(*name)["event_time"]  # which names the file that cannot be read
 
 
 def _periods(oldest: datetime, newest: datetime, every: Every) -> pl.DataFrame:

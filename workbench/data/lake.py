@@ -47,7 +47,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "depth": ("event_time", "available_at"),
 }
 DEFAULT_KEY = ("event_time",)
-FIRST_STAYS = frozenset({"news", "trades", "transfers"})  # as first read, never edited afterwards
+FIRST_STAYS = frozenset({"news", "trades", "transfers", "events"})  # as first read, never edited
 
 COVERED = "covered.json"
 Stays = Literal["first", "last"]
