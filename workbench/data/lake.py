@@ -172,8 +172,7 @@ class Lake:
             and (last is None or file.stem <= f"{last:%Y-%m}")
         ]
         # No month in range still answers with the series' columns, and no rows.
-        frames = [_open(file, columns) for file in wanted] or [_open(files[-1], columns).clear()]
-        rows = pl.concat(frames, how="diagonal_relaxed")
+        rows = _open_all(wanted, columns) if wanted else _open(files[-1], columns).clear()
         if first is not None:
             rows = rows.filter(pl.col("event_time") >= first)
         if last is not None:
@@ -361,6 +360,17 @@ def _open(file: Path, columns: list[str] | None = None) -> pl.DataFrame:
             f"{file} cannot be read ({str(error).splitlines()[0]}): delete it and import that "
             "month again"
         ) from None
+
+
+def _open_all(files: Sequence[Path], columns: list[str] | None) -> pl.DataFrame:
+    """The rows of all files, in their order; a column that one of them lacks is null there."""
+    if len(files) > 1 and all(isinstance(file, Path) for file in files):
+        try:  # at once, where all have the same columns
+            scan = pl.scan_parquet(list(files), hive_partitioning=False)
+            return (scan.select(columns) if columns else scan).collect()
+        except pl.exceptions.PolarsError:
+            pass  # one by one then, which also says which file cannot be read
+    return pl.concat([_open(file, columns) for file in files], how="diagonal_relaxed")
 
 
 def _holes(times: pl.Series, timeframe: str) -> tuple[int | None, int | None]:

@@ -37,11 +37,12 @@ def answer(request: Request) -> Reply:
 
 
 def row(day: datetime) -> dict[str, str | None]:
+    reviewed = day + timedelta(days=1, hours=11)
     return {
         "asset": "btc", "time": f"{day:%Y-%m-%dT%H:%M:%S}.000000000Z",
         "FlowInExUSD": f"{day.day * 1e6:.2f}", "FlowOutExUSD": None if day.day == 5 else "7.5",
         "CapMVRVCur": "1.9", "CapMVRVCur-status": "reviewed",
-        "CapMVRVCur-status-time": f"{day + timedelta(days=1, hours=11):%Y-%m-%dT%H:%M:%S}.847251000Z",
+        "CapMVRVCur-status-time": f"{reviewed:%Y-%m-%dT%H:%M:%S}.847251000Z",
     }  # fmt: skip
 
 

@@ -35,11 +35,10 @@ def poisoned(rows: pl.DataFrame, moment: datetime) -> pl.DataFrame:
     numbers = [n for n, dtype in both.schema.items() if dtype == pl.Float64]
     texts = [pl.lit(TEXTS[name]).alias(name) for name in TEXTS if name in both.columns]
     named = [pl.concat_str(pl.lit("again "), "id", pl.int_range(pl.len())).alias("id")]
-    told = both.with_columns(
+    return both.with_columns(
         *(pl.col(name).fill_null(1.0) * 1.7 + 0.3 for name in numbers), *texts,
         *(named if "id" in both.columns else []),
     )  # fmt: skip
-    return told
 
 
 def bars(first: datetime, last: datetime) -> pl.DataFrame:
