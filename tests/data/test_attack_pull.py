@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -54,6 +56,17 @@ def test_a_pull_that_is_interrupted_asks_no_feed_that_had_not_begun(tmp_path: Pa
     with pytest.raises(KeyboardInterrupt):
         pull(Lake(tmp_path), planned, lambda feed: line(feed.about), nobody, stopped)
     assert len(asked) <= 9  # eight side by side, and one in the place of the first
+
+
+def test_ctrl_c_ends_a_pull_while_its_feeds_are_still_waiting(tmp_path: Path) -> None:
+    stopped = threading.Event()
+    feeds = [told("a", trouble=lambda _: stopped.wait(20))]
+    planned = plan(Lake(tmp_path), feeds, START, NOW, {})
+    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        pull(Lake(tmp_path), planned, lambda feed: line(feed.about), nobody, stopped)
+    assert time.monotonic() - began < 10
 
 
 class Worded(Told):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol, runtime_checkable
@@ -31,6 +31,7 @@ MOST_ROWS_HELD = 200_000
 NEWS_DAYS = 60  # a publisher may date a story anew
 SIDE_BY_SIDE = 8
 LONGEST_FAULT = 300
+WAKE_S = 0.5  # polars' own handler of Ctrl-C leaves a thread asleep that waits without end
 # Held by who writes what several feeds write: a story that two bring at once is one story, and
 # what two venues say of one symbol is one series of events.
 _SHARED = threading.Lock()
@@ -168,6 +169,11 @@ def pull(
     with ThreadPoolExecutor(SIDE_BY_SIDE, thread_name_prefix="pull") as pool:
         running = [pool.submit(take, steps) for steps in groups]
         try:
+            pending = set(running)
+            while pending:
+                done, pending = wait(pending, WAKE_S, FIRST_EXCEPTION)
+                for future in done:
+                    future.result()
             return [each for future in running for each in future.result()]
         except BaseException:
             stopped.set()
