@@ -199,25 +199,45 @@ def load_feeds(path: str | Path = CONFIG, named: Sequence[str] = ()) -> dict[str
     file = Path(path)
     told = read_settings(file if file.is_file() else None).feeds
     installed = {point.name: FeedTable() for point in entry_points(group="workbench.feeds")}
-    tables = installed | dict(FEEDS) | told
+    tables = installed | told | {name: _over(FEEDS[name], told.get(name)) for name in FEEDS}
     wanted = {name: table for name, table in tables.items() if table.enabled or name in named}
     return {name: _feed(name, table) for name, table in sorted(wanted.items())}
 
 
+def _over(ours: FeedTable, told: FeedTable | None) -> FeedTable:
+    """A feed of ours with what the file says of it; the rest stays."""
+    said = told.model_dump(exclude_unset=True) if told else {}
+    return FeedTable.model_validate(ours.model_dump(exclude_unset=True) | said)
+
+
 def _feed(name: str, table: FeedTable) -> Feed:
-    kind = _plugin("feeds", table.adapter or name)
-    known = [each.name for each in fields(kind)]
-    for option in table.options:
+    """Raises UsageError naming the feed, whatever it is that its adapter refuses."""
+    try:
+        kind = _plugin("feeds", table.adapter or name)
+        _refuse_unknown(table.options, [each.name for each in fields(kind)])
+        feed: Feed = TypeAdapter(kind).validate_python(table.options)
+        _ = feed.about, feed.series()  # some options are looked at only here
+    except ValidationError as wrong:
+        first = wrong.errors(include_url=False)[0]
+        said = first.get("ctx", {}).get("error", first["msg"])  # an adapter's own words
+        where = "".join(f"{part}: " for part in first["loc"])
+        raise UsageError(f"feeds.{name}: {where}{said}") from None
+    except UsageError as wrong:
+        raise UsageError(f"feeds.{name}: {wrong}") from None
+    except Exception as bug:
+        raise UsageError(
+            f"feeds.{name}: its adapter breaks ({type(bug).__name__}: {bug}); mend it, or set"
+            " enabled = false"
+        ) from bug
+    return feed
+
+
+def _refuse_unknown(options: Mapping[str, Any], known: Sequence[str]) -> None:
+    for option in options:
         if option not in known:
             near = difflib.get_close_matches(option, known, 1, 0.0)
             offer = f"; the nearest is {near[0]}" if near else ""
-            raise UsageError(f"feeds.{name} has no option {option}{offer}")
-    try:
-        return TypeAdapter(kind).validate_python(table.options)
-    except ValidationError as wrong:
-        first = wrong.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise UsageError(f"feeds.{name}: {where}: {first['msg']}") from None
+            raise UsageError(f"it has no option {option}{offer}")
 
 
 def _plugin(group: str, name: str) -> Any:

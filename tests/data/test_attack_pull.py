@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import threading
 import time
@@ -26,6 +27,8 @@ from workbench.data.feeds.feed import About, Feed, Limit, Page, SeriesName
 from workbench.data.follow import Follower
 from workbench.data.lake import Lake
 from workbench.data.pull import as_versions, plan, pull
+from workbench.desk import load_feeds
+from workbench.errors import UsageError
 
 LIMIT = Limit(10, 1.0)
 MINUTE = timedelta(minutes=1)
@@ -308,3 +311,32 @@ def test_following_that_is_ended_ends_what_is_still_being_asked(tmp_path: Path) 
     began = time.monotonic()
     asyncio.run(followed(follower(lake, said, Clock(NOW)), [feed], lambda: len(pages) > 2))
     assert time.monotonic() - began < 10  # all of its pages would take forty seconds
+
+
+# --- desk.toml ----------------------------------------------------------------------------------
+
+
+def feeds_of(tmp_path: Path, text: str) -> dict[str, Feed]:
+    (tmp_path / "desk.toml").write_text(text)
+    return load_feeds(tmp_path / "desk.toml")
+
+
+@pytest.mark.parametrize(("text", "said"), [
+    ('[feeds.mine]\nadapter = "candels"', "feeds.mine: there is no 'candels'"),
+    ('[feeds.mine]\nadapter = "candles"\nvenue = "okxx"', "feeds.mine: no venue is called 'okxx'"),
+    ("[feeds.candles]\ntimeframes = []", "feeds.candles: "),
+    ('[feeds.candles]\ntimeframes = ["1M"]', "feeds.candles: timeframe '1M'"),
+    ('[feeds.glassnode]\nresolution = "2h"', "feeds.glassnode: glassnode: resolution '2h' is none"),
+    ('[feeds.fred]\nids = ["NOPE"]', "feeds.fred: the publication lag of NOPE"),
+    ('[feeds.candles]\nsymbol = ["BTC/USDT"]', "feeds.candles: it has no option symbol"),
+    ('[feeds.candles]\nsymbols = "BTC/USDT"', "feeds.candles: symbols: "),
+])  # fmt: skip
+def test_what_a_feed_refuses_is_said_with_its_name(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(UsageError, match=f"^{re.escape(said)}") as raised:
+        feeds_of(tmp_path, text)
+    assert "\n" not in str(raised.value)
+
+
+def test_one_option_of_the_second_exchange_leaves_it_the_second_exchange(tmp_path: Path) -> None:
+    kraken = feeds_of(tmp_path, '[feeds.kraken]\nsymbols = ["SOL/USDT"]')["kraken"]
+    assert kraken == Candles(venue="kraken", symbols=("SOL/USDT",))
