@@ -163,6 +163,25 @@ def test_a_value_that_changes_back_is_a_third_version(tmp_path: Path) -> None:
     assert rows["available_at"].to_list() == [START + DAY, *moments[1:3]]
 
 
+def test_a_row_that_was_not_there_when_it_was_asked_for_is_known_from_when_it_came(
+    tmp_path: Path,
+) -> None:
+    """The third day comes after the fourth; what nobody had asked for before keeps its stamp."""
+    about = About("told", "on-chain", "nobody", LIMIT, overlap=14 * DAY)
+    first, days = START + 100 * DAY, daily(START + 95 * DAY, 9)
+    late = first + 2 * DAY
+    lake = Lake(tmp_path)
+    asked = first + 6 * DAY
+    without = {day: value for day, value in days.items() if day != late and day < asked}
+    run(lake, [Told(without, about)], first - 20 * DAY, asked)
+    run(lake, [Told(days, about)], first - 40 * DAY, asked + DAY)
+    rows = lake.read("onchain", "told", "BTC", "1d")
+    known = dict(rows.select("event_time", "available_at").iter_rows())
+    assert rows["event_time"].to_list() == sorted(day for day in days if day < asked + DAY)
+    assert known.pop(late) == asked + DAY
+    assert all(at == day + DAY for day, at in known.items())
+
+
 # --- following ----------------------------------------------------------------------------------
 
 

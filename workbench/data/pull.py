@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import polars as pl
@@ -231,6 +232,19 @@ class _Store:
         self.reached = self.stored = step.start
         self.written = 0
 
+    @cached_property
+    def told_to(self) -> datetime | None:
+        """The newest row of a range that is asked again because it had not settled."""
+        step, lake = self.step, self.lake
+        again = step.end > step.settled and step.start in [
+            end for _, end in lake.covered(step.name)
+        ]
+        if not again or step.name not in lake.series():
+            return None
+        newest = lake.read(*step.name, start=step.start, columns=["event_time"])["event_time"].max()
+        assert newest is None or isinstance(newest, datetime)
+        return newest
+
     def take(self, rows: pl.DataFrame, through: datetime) -> None:
         fetched = pl.lit(self.line.now()).cast(INSTANT).alias("fetched_at")
         if not rows.is_empty():
@@ -246,7 +260,7 @@ class _Store:
         name, about = self.step.name, self.step.feed.about
         if self.held:
             rows = pl.concat(self.held, how="diagonal_relaxed")
-            self.written += keep(self.lake, name, rows, versions=about.versions)
+            self.written += keep(self.lake, name, rows, about.versions, self.told_to)
             self.held = []
         settled = min(self.reached, self.step.settled)
         if about.history and settled > self.stored:
@@ -254,9 +268,15 @@ class _Store:
             self.stored = settled
 
 
-def keep(lake: Lake, name: SeriesName, rows: pl.DataFrame, *, versions: bool = False) -> int:
+def keep(
+    lake: Lake, name: SeriesName, rows: pl.DataFrame, versions: bool = False,
+    told_to: datetime | None = None,
+) -> int:  # fmt: skip
     """Store rows as their kind wants it: a story once, a bar as first told, a changed value as a
-    version. `versions`: the rows are versions already. Returns how many are new or changed."""
+    version, a row that was not there before `told_to` when it was asked for as known from now.
+
+    `versions`: the rows are versions already. Returns how many are new or changed.
+    """
     if name.kind == "news":
         with _SHARED:
             return lake.upsert(*name, fresh(rows, _stories(lake, rows)))
@@ -264,9 +284,25 @@ def keep(lake: Lake, name: SeriesName, rows: pl.DataFrame, *, versions: bool = F
         return lake.upsert(*name, rows)
     stored = _stored(lake, name, rows)
     told = as_versions(stored, rows, identity(name))
+    if told_to is not None:
+        told = _late(stored, told, identity(name), told_to)
     if name.kind == "ohlcv":
         told = _as_first_told(lake, name, stored, told)
     return lake.upsert(*name, told)
+
+
+def _late(
+    stored: pl.DataFrame, rows: pl.DataFrame, about: Sequence[str], told_to: datetime
+) -> pl.DataFrame:
+    """Rows that are new before `told_to` were asked for in vain: nobody could know them by then."""
+    known = stored.select(*about, known=pl.lit(value=True)).unique()
+    late = pl.col("known").is_null() & (pl.col("event_time") < told_to)
+    seen = pl.max_horizontal("available_at", "fetched_at")
+    return (
+        rows.join(known, on=list(about), how="left", nulls_equal=True, maintain_order="left")
+        .with_columns(available_at=pl.when(late).then(seen).otherwise("available_at"))
+        .drop("known")
+    )
 
 
 def _as_first_told(
