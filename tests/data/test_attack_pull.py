@@ -26,7 +26,8 @@ from workbench.data.feeds.depth import Trades
 from workbench.data.feeds.feed import About, Feed, Limit, Page, SeriesName
 from workbench.data.follow import Follower
 from workbench.data.lake import Lake
-from workbench.data.pull import as_versions, plan, pull
+from workbench.data.pull import plan, pull
+from workbench.data.versions import as_versions
 from workbench.desk import load_feeds
 from workbench.errors import UsageError
 

@@ -96,7 +96,7 @@ def test_a_half_written_file_is_named_and_never_overwritten(lake: Lake, keep: in
     file.write_bytes(file.read_bytes()[:keep])
     for act in (lambda: lake.read(*CANDLES), lake.status, lambda: lake.upsert(*CANDLES, rows)):
         with pytest.raises(
-            DataError, match=r"2024-01\.parquet cannot be read .*delete it and import"
+            DataError, match=r"2024-01\.parquet cannot be read .*delete it and covered\.json"
         ):
             act()
     assert file.stat().st_size == keep

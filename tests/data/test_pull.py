@@ -21,7 +21,8 @@ from workbench.data.feeds.candles import Candles
 from workbench.data.feeds.coinmetrics import CoinMetrics
 from workbench.data.feeds.feed import About, Feed, Limit, Line, Page, SeriesName
 from workbench.data.lake import INSTANT, Lake
-from workbench.data.pull import Plan, Pulled, as_versions, plan, pull
+from workbench.data.pull import Plan, Pulled, plan, pull
+from workbench.data.versions import as_versions
 from workbench.errors import DataError, KeyRefused, QuotaExhausted
 
 START = datetime(2026, 8, 1, tzinfo=UTC)

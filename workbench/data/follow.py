@@ -18,9 +18,10 @@ from typing import Protocol
 import polars as pl
 
 from workbench.data.feeds.feed import Feed, Line, SeriesName
-from workbench.data.feeds.stream import STREAMED, stream
+from workbench.data.feeds.stream import stream, streams
 from workbench.data.lake import INSTANT, Lake
-from workbench.data.pull import Pulled, keep, plan, pull, said_of, tellers
+from workbench.data.pull import Pulled, plan, pull, said_of, tellers
+from workbench.data.versions import keep
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 300.0
 STORE_EVERY = timedelta(seconds=5)
@@ -53,7 +54,7 @@ class Follower:
             async with asyncio.TaskGroup() as group:
                 for feed in feeds:
                     mine = [name for name in feed.series() if told_by[name] is feed]
-                    if isinstance(feed, STREAMED):
+                    if streams(feed):
                         for name in mine:
                             group.create_task(self._listen(feed, name))
                     elif mine:
@@ -65,7 +66,8 @@ class Follower:
         while True:
             asked = await self._caught_up(feed, names)
             # a hundred requests a month are not spent in a day
-            await asyncio.sleep(max(self.every_s, asked * feed.about.pace.spacing_s))
+            turn_s = feed.about.turn.total_seconds()
+            await asyncio.sleep(max(self.every_s, turn_s, asked * feed.about.pace.spacing_s))
 
     async def _listen(self, feed: Feed, name: SeriesName) -> None:
         pause_s = FIRST_PAUSE_S

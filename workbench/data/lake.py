@@ -199,8 +199,8 @@ class Lake:
     def covered(self, name: SeriesName) -> list[Span]:
         """The ranges of a series that have been asked for and answered, rows or not."""
         file = self._folder(name) / COVERED
-        text = text_of(file)
         try:
+            text = text_of(file)
             told = [] if text is None else json.loads(text)
             return [(_when(first), _when(last)) for first, last in told]
         except (ValueError, TypeError) as error:
@@ -357,8 +357,8 @@ def _open(file: Path, columns: list[str] | None = None) -> pl.DataFrame:
         return pl.read_parquet(content, columns=columns, hive_partitioning=False)
     except _UNREADABLE as error:
         raise DataError(
-            f"{file} cannot be read ({str(error).splitlines()[0]}): delete it and import that "
-            "month again"
+            f"{file} cannot be read ({str(error).splitlines()[0]}): delete it and {COVERED} beside"
+            " it, then pull or import that month again"
         ) from None
 
 

@@ -110,6 +110,12 @@ def test_the_bar_of_now_is_not_told() -> None:
                 first(feed, BARS, line(feed.about, clock=Clock(NOW))), 1.5))  # fmt: skip
 
 
+def test_an_exchange_without_a_stream_of_bars_is_asked_and_not_listened_to() -> None:
+    assert streaming.streams(Candles())
+    assert not streaming.streams(Candles(venue="coinbase"))
+    assert streaming.streams(Depth(venue="coinbase"))
+
+
 def test_trades_are_told_with_the_ids_that_a_pull_gives_them() -> None:
     name = SeriesName("trades", "binance_spot", "BTC/USDT", "agg")
     with Streams() as server:

@@ -44,7 +44,8 @@ class Alfred:
     base_url: str = "https://api.stlouisfed.org"
     about = About(
         name="alfred", kind="macro", provider="ALFRED, Federal Reserve Bank of St. Louis",
-        limit=Limit(120, 60.0), key="FRED_API_KEY", overlap=timedelta(days=5 * 366), versions=True,
+        limit=Limit(120, 60.0), key="FRED_API_KEY", overlap=timedelta(days=5 * 366),
+        turn=timedelta(hours=6), versions=True,
     )  # fmt: skip
 
     def series(self) -> Sequence[SeriesName]:

@@ -45,7 +45,7 @@ class Cboe:
     base_url: str = "https://cdn.cboe.com"
     about = About(
         name="cboe", kind="macro", provider="Cboe Global Markets",
-        limit=Limit(1, 2.0), overlap=timedelta(days=14),
+        limit=Limit(1, 2.0), overlap=timedelta(days=14), turn=timedelta(hours=1),
     )  # fmt: skip
 
     def series(self) -> Sequence[SeriesName]:

@@ -47,7 +47,7 @@ class CoinMetrics:
     base_url: str = "https://community-api.coinmetrics.io/v4"
     about = About(
         name="coinmetrics", kind="on-chain", provider="Coin Metrics community API",
-        limit=Limit(10, 6.0), overlap=timedelta(days=14),
+        limit=Limit(10, 6.0), overlap=timedelta(days=14), turn=timedelta(hours=1),
     )  # fmt: skip
 
     def series(self) -> Sequence[SeriesName]:

@@ -77,7 +77,7 @@ class DefiLlama:
     stablecoins_url: str = "https://stablecoins.llama.fi"
     about = About(
         name="defillama", kind="on-chain", provider="DefiLlama",
-        limit=Limit(60, 60.0), overlap=timedelta(days=30),
+        limit=Limit(60, 60.0), overlap=timedelta(days=30), turn=timedelta(hours=1),
     )  # fmt: skip
 
     def __post_init__(self) -> None:

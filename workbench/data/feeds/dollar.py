@@ -69,7 +69,7 @@ class Dollar:
     base_url: str = "https://www.ecb.europa.eu"
     about = About(
         name="dollar", kind="macro", provider="European Central Bank, reference rates",
-        limit=Limit(1, 2.0), overlap=timedelta(days=14),
+        limit=Limit(1, 2.0), overlap=timedelta(days=14), turn=timedelta(hours=1),
     )  # fmt: skip
 
     def series(self) -> Sequence[SeriesName]:

@@ -29,7 +29,8 @@ class Venue(NamedTuple):
     `exchange` is ccxt's name; `limit` what it allows and `weight` what one page of candles costs of
     that; `page` the most candles it gives at once; `keeps` how many candles back it tells at all
     (0: all); `until`: it takes an end time; `trades` what a trade of it is: "event", or "agg" where
-    those of one order at one price are told as one, with ids of their own.
+    those of one order at one price are told as one, with ids of their own; `streams_bars`: ccxt has
+    a stream of its bars.
     """
 
     exchange: str
@@ -40,6 +41,7 @@ class Venue(NamedTuple):
     keeps: int = 0
     until: bool = True
     trades: str = "event"
+    streams_bars: bool = True
 
 
 VENUES = {
@@ -47,12 +49,14 @@ VENUES = {
     "binance_perp": Venue(
         "binanceusdm", perp=True, limit=Limit(2400, 60.0), weight=5, page=1000, trades="agg"
     ),
-    "coinbase": Venue("coinbase", limit=Limit(10, 1.0), page=300),
+    "coinbase": Venue("coinbase", limit=Limit(10, 1.0), page=300, streams_bars=False),
     "kraken": Venue("kraken", limit=Limit(60, 60.0), page=720, keeps=720, until=False),
     "kucoin": Venue("kucoin", limit=Limit(20, 1.0), page=1500),
     "bybit": Venue("bybit", limit=Limit(120, 1.0), page=1000),
     "okx": Venue("okx", limit=Limit(10, 1.0), page=100),
-    "bitstamp": Venue("bitstamp", limit=Limit(400, 60.0), page=1000, until=False),
+    "bitstamp": Venue(
+        "bitstamp", limit=Limit(400, 60.0), page=1000, until=False, streams_bars=False
+    ),
 }
 
 
@@ -194,10 +198,15 @@ def server_now(line: Line, client: Any) -> datetime:
 
 def market_of(line: Line, client: Any, venue: Venue, symbol: str) -> str:
     """ccxt's symbol of a market. Raises UsageError naming the nearest that the exchange has."""
-    markets = ask(line, client, "loadMarkets", client.load_markets)
+    ask(line, client, "loadMarkets", client.load_markets)
+    return named_in(client, venue, symbol)
+
+
+def named_in(client: Any, venue: Venue, symbol: str) -> str:
+    """The same, of a client that has its markets."""
     asked = f"{symbol}:{symbol.partition('/')[2]}" if venue.perp else symbol
-    if asked not in markets:
-        near = difflib.get_close_matches(asked, list(markets), 1, 0.0)
+    if asked not in client.markets:
+        near = difflib.get_close_matches(asked, list(client.markets), 1, 0.0)
         offer = f"; the nearest is {near[0].partition(':')[0]}" if near else ""
         raise UsageError(f"{client.id} has no market {symbol}{offer}")
     return asked

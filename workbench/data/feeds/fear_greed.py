@@ -39,7 +39,7 @@ class FearGreed:
     base_url: str = "https://api.alternative.me"
     about = About(
         name="fear_greed", kind="sentiment", provider="alternative.me",
-        limit=Limit(60, 60.0), overlap=timedelta(days=3),
+        limit=Limit(60, 60.0), overlap=timedelta(days=3), turn=timedelta(hours=1),
     )  # fmt: skip
 
     def series(self) -> Sequence[SeriesName]:

@@ -28,7 +28,8 @@ class About:
     provider tells only its latest, and a pull is a poll. `overlap`: how far back a later pull asks
     again, as late values and revisions are expected there. `versions`: the rows carry every
     revision with its own `available_at`; without it a changed value is a new version from the
-    moment it was fetched. `weight`: what one request takes of the limit.
+    moment it was fetched. `weight`: what one request takes of the limit. `turn`: who follows the
+    feed asks it no oftener, as it says nothing new by then, or is paid by the answer.
     """
 
     name: str
@@ -40,6 +41,7 @@ class About:
     overlap: timedelta = timedelta(0)
     versions: bool = False
     weight: int = 1
+    turn: timedelta = timedelta(0)
 
     @property
     def pace(self) -> Limit:

@@ -43,7 +43,7 @@ class Fred:
     base_url: str = "https://fred.stlouisfed.org"
     about = About(
         name="fred", kind="macro", provider="FRED, Federal Reserve Bank of St. Louis",
-        limit=Limit(1, 2.0), overlap=timedelta(days=5 * 366),
+        limit=Limit(1, 2.0), overlap=timedelta(days=5 * 366), turn=timedelta(hours=6),
     )  # fmt: skip
 
     def series(self) -> Sequence[SeriesName]:

@@ -64,7 +64,7 @@ class Glassnode:
     base_url: str = "https://api.glassnode.com"
     about = About(
         name="glassnode", kind="on-chain", provider="Glassnode", key="GLASSNODE_API_KEY",
-        limit=Limit(600, 60.0), overlap=timedelta(days=14),
+        limit=Limit(600, 60.0), overlap=timedelta(days=14), turn=timedelta(hours=1),
     )  # fmt: skip
 
     def __post_init__(self) -> None:

@@ -17,7 +17,7 @@ import polars as pl
 
 from workbench.data.feeds.candles import GRACE, Candles, candle_rows
 from workbench.data.feeds.depth import Depth, Trades, depth_rows, trade, trade_rows
-from workbench.data.feeds.exchange import Venue, connect, from_ms, said, venue_of
+from workbench.data.feeds.exchange import Venue, connect, from_ms, named_in, said, venue_of
 from workbench.data.feeds.feed import Feed, Line, SeriesName
 from workbench.domain import parse_timeframe
 from workbench.errors import FeedError
@@ -30,6 +30,12 @@ SNAPSHOT_EVERY = timedelta(seconds=10)
 STREAMED = (Candles, Depth, Trades)
 
 
+def streams(feed: Feed) -> bool:
+    """Has the feed a stream?"""
+    bars = isinstance(feed, Candles)
+    return isinstance(feed, STREAMED) and (venue_of(feed.venue).streams_bars or not bars)
+
+
 async def stream(feed: Feed, name: SeriesName, line: Line) -> AsyncGenerator[pl.DataFrame]:
     """Rows of one series from now on, as `fetch` would give them; without end.
 
@@ -39,7 +45,7 @@ async def stream(feed: Feed, name: SeriesName, line: Line) -> AsyncGenerator[pl.
     assert isinstance(feed, STREAMED)
     venue = venue_of(feed.venue)
     async with _client(venue, feed.base_url, line) as client:
-        symbol = _market(client, venue, name.symbol, line)
+        symbol = named_in(client, venue, name.symbol)
         listen = {Candles: _candles, Depth: _depth, Trades: _trades}[type(feed)]
         async with aclosing(listen(client, symbol, name, line)) as told:
             async for rows in told:
@@ -55,13 +61,6 @@ async def _client(venue: Venue, base_url: str, line: Line) -> AsyncIterator[Any]
         yield client
     finally:
         await client.close()
-
-
-def _market(client: Any, venue: Venue, symbol: str, line: Line) -> str:
-    asked = f"{symbol}:{symbol.partition('/')[2]}" if venue.perp else symbol
-    if asked not in client.markets:
-        raise FeedError(f"{line.feed}: {venue.exchange} has no market {symbol}")
-    return asked
 
 
 async def _heard(line: Line, place: str, listen: Callable[[], Awaitable[T]]) -> T:

@@ -60,6 +60,7 @@ class X:
     base_url: str = "https://api.x.com/2"
     about = About(
         name="x", kind="news", provider="X API v2, recent search", limit=Limit(450, 900.0),
+        turn=timedelta(hours=1),  # every post is paid
         key="X_BEARER_TOKEN", history=False,
     )  # fmt: skip
 
