@@ -58,7 +58,7 @@ def imported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]:
     return folder, answer(folder, "data", "import", str(source))
 
 
-def test_demo_ends_with_a_page_and_five_figures(demonstrated: dict, home: Path) -> None:
+def test_demo_ends_with_five_figures_and_a_page_of_pictures(demonstrated: dict, home: Path) -> None:
     """The page is there, says SYNTHETIC, and loads nothing from anywhere else."""
     page = Path(demonstrated["page"])
     text = page.read_text()
@@ -68,7 +68,7 @@ def test_demo_ends_with_a_page_and_five_figures(demonstrated: dict, home: Path) 
     assert "RUBRIC (not an LLM)" in text
     assert 'src="http' not in text
     assert 'href="http' not in text
-    assert text.count("Plotly.newPlot") == 4
+    assert text.count("Plotly.newPlot") == 6
     assert len(list((home / "reports/assets").iterdir())) == 1
 
 
