@@ -195,6 +195,7 @@ def test_a_pull_says_its_plan_stores_the_rows_and_has_nothing_more_to_ask(
     ("words", "code", "says"),
     [
         (["coinmetric"], 2, "no feed is called coinmetric; the nearest is coinmetrics"),
+        (["--symbol", "BTCC"], 2, "none of these feeds is asked for BTCC; the nearest is BTC"),
         (["coinmetrics", "--start", "yesterday"], 2, "--start 'yesterday' is not a day"),
         (["coinmetrics", "--start", "2024-02-30"], 2, "is not a day; write it as 2024-01-31"),
         (["coinmetrics", "--start", "2199-01-01"], 2, "is not in the past"),

@@ -43,7 +43,8 @@ def data_pull(
     lake, now = lake_at(desk.source.lake), datetime.now(UTC)
     chosen = _chosen(config, feeds or [])
     first = _first_day(start, config, now)
-    planned = plan(lake, chosen.values(), first, now, os.environ, _only(symbol or []))
+    only = _only(symbol or [], chosen)
+    planned = plan(lake, chosen.values(), first, now, os.environ, only)
     if not as_json or plan_only:
         say(as_json, _plan_json(planned), _plan_lines(planned))
     if plan_only:
@@ -60,7 +61,7 @@ def data_pull(
         result = _done_json(planned, done) | {"noticed": noticed}
         say(as_json, result, [*_done_lines(done), *(f"  {each}" for each in noticed)])
         if follow:
-            _follow(lake, list(chosen.values()), every)
+            _follow(lake, list(chosen.values()), every, only)
     if any(each.fault for each in done):
         raise typer.Exit(1)
 
@@ -87,7 +88,9 @@ def _noticed(lake: Lake, done: Sequence[Pulled], now: datetime) -> list[str]:
     return said
 
 
-def _follow(lake: Lake, feeds: list[Feed], every_s: float) -> None:
+def _follow(
+    lake: Lake, feeds: list[Feed], every_s: float, only: Callable[[SeriesName], bool]
+) -> None:
     """Until somebody stops it; what a keyed feed lacks was said in the plan."""
     import asyncio
 
@@ -105,7 +108,7 @@ def _follow(lake: Lake, feeds: list[Feed], every_s: float) -> None:
     follower = Follower(lake, _lines(os.environ, stopped), tell, every_s, stopped)
     typer.echo("listening; stop with Ctrl-C", err=True)
     try:
-        asyncio.run(follower.follow(there))
+        asyncio.run(follower.follow(there, only))
     except KeyboardInterrupt:
         typer.echo("stopped; what was heard is stored", err=True)
 
@@ -151,9 +154,23 @@ def _first_day(start: str | None, config: Path | None, now: datetime) -> datetim
     return first
 
 
-def _only(symbols: Sequence[str]) -> Callable[[SeriesName], bool]:
-    bases = {symbol.partition("/")[0] for symbol in symbols}
-    return lambda name: not symbols or name.symbol in symbols or name.symbol in bases
+def _only(symbols: Sequence[str], feeds: Mapping[str, Feed]) -> Callable[[SeriesName], bool]:
+    """Which series are about the symbols asked for: BTC/USDT is about BTC too."""
+    import difflib
+
+    from workbench.errors import UsageError
+
+    told = sorted({name.symbol for feed in feeds.values() for name in feed.series()})
+    wanted = {*symbols, *(symbol.partition("/")[0] for symbol in symbols)}
+    for symbol in symbols:
+        if not {symbol, symbol.partition("/")[0]} & set(told):
+            near = difflib.get_close_matches(symbol, told, 1, 0.0)
+            raise UsageError(
+                f"none of these feeds is asked for {symbol}"
+                f"{f'; the nearest is {near[0]}' if near else ''}. desk.toml says which symbols a"
+                " feed is asked for"
+            )
+    return lambda name: not symbols or name.symbol in wanted
 
 
 def _lines(environment: Mapping[str, str], stopped: threading.Event) -> Callable[[Feed], Line]:

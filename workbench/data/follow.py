@@ -47,13 +47,15 @@ class Follower:
     every_s: float = 300.0
     stopped: threading.Event = field(default_factory=threading.Event)
 
-    async def follow(self, feeds: Sequence[Feed]) -> None:
+    async def follow(
+        self, feeds: Sequence[Feed], only: Callable[[SeriesName], bool] = lambda _: True
+    ) -> None:
         """Runs until it is cancelled."""
         told_by = tellers(feeds)
         try:
             async with asyncio.TaskGroup() as group:
                 for feed in feeds:
-                    mine = [name for name in feed.series() if told_by[name] is feed]
+                    mine = [n for n in feed.series() if told_by[n] is feed and only(n)]
                     if streams(feed):
                         for name in mine:
                             group.create_task(self._listen(feed, name))
