@@ -44,6 +44,29 @@ def test_requests_are_spaced_by_the_published_limit() -> None:
     assert at.asked == 5
 
 
+def test_a_clock_that_is_set_back_makes_nobody_wait() -> None:
+    clock = Clock()
+    with Loopback(moved) as server:
+        at = line(ABOUT, clock=clock)
+        at.read(dict, f"{server.url}/x")
+        clock.at -= timedelta(hours=2)
+        at.read(dict, f"{server.url}/x")
+    assert clock.slept == pytest.approx([0.5])
+
+
+def test_pages_without_end_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workbench.data.feeds.line.MOST_PAGES", 7)
+    with Loopback(moved) as server:
+        endless = line(ABOUT).pages(dict, f"{server.url}/x", {}, fresh_cursor)
+        with pytest.raises(FeedError, match="more than 7 pages"):
+            list(endless)
+        assert len(server.seen) == 7
+
+
+def fresh_cursor(body: dict[str, dict[str, str]]) -> dict[str, int]:
+    return {"cursor": int(body["query"].get("cursor", 0)) + 1}
+
+
 def test_a_long_pause_is_left_to_the_next_pull() -> None:
     clock = Clock()
     with Loopback(lambda _: reply({}, 429, Retry_After="3600")) as server:

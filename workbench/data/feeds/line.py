@@ -37,6 +37,7 @@ LONGEST_WAIT_S = 120.0  # a longer pause is for the next pull
 LARGEST_BODY = 128 * 1024 * 1024
 MOST_SKEW = timedelta(minutes=2)
 MOST_REDIRECTS = 4
+MOST_PAGES = 10_000
 # a 402, 403 or 429 that no waiting mends, and a 400 that is about the key (FRED)
 _QUOTA = re.compile(r"usage-capped|quota|credits|monthly|billing cycle", re.IGNORECASE)
 _KEY = re.compile(r"api[ _-]?key", re.IGNORECASE)
@@ -126,10 +127,11 @@ class Line:
         **how: Any,
     ) -> Iterator[T]:
         """Page after page: `then` tells the next page's address, or what to change in the query,
-        or None at the end. The same next page twice, or one on another host, raises FeedError."""
+        or None at the end. The same next page twice, one on another host, or pages without end
+        raise FeedError."""
         seen: set[str] = set()
         at, asking = url, dict(query)
-        while True:
+        for _ in range(MOST_PAGES):
             body = self.read(shape, at, asking, **how)
             yield body
             following = then(body)
@@ -143,6 +145,9 @@ class Line:
                 at, asking = self._same_host(url, following, "leads to"), {}
             else:
                 asking |= following
+        raise FeedError(
+            f"{self.feed}: {place_of(url)} has more than {MOST_PAGES:,} pages; ask less"
+        )
 
     def shaped(self, shape: type[T] | TypeAdapter[T], value: object, url: str) -> T:
         """`value` in the shape asked for, or FeedError naming the first place that differs."""
@@ -279,15 +284,16 @@ class Line:
 
         Raises QuotaExhausted where a turn is hours away (a hundred requests a month).
         """
-        now = self.now().timestamp()
-        if self._next_s - now > LONGEST_WAIT_S:
+        now, spacing_s = self.now().timestamp(), self.limit.spacing_s
+        turn_s = min(self._next_s, now + spacing_s)  # a clock that was set back makes nobody wait
+        if turn_s - now > LONGEST_WAIT_S:
             raise QuotaExhausted(
                 f"{self.feed}: its limit leaves the next request for"
-                f" {utc(self._next_s):%Y-%m-%d %H:%M} UTC; pull again then"
+                f" {utc(turn_s):%Y-%m-%d %H:%M} UTC; pull again then"
             )
-        if now < self._next_s:
-            self.sleep(self._next_s - now)
-        self._next_s = max(now, self._next_s) + self.limit.spacing_s
+        if now < turn_s:
+            self.sleep(turn_s - now)
+        self._next_s = max(now, turn_s) + spacing_s
         self.asked += 1
 
     def _same_host(self, url: str, following: str, how: str) -> str:
