@@ -272,3 +272,12 @@ def test_a_full_disk_is_one_sentence_and_every_old_month_is_whole(lake: Lake) ->
     assert lake.read(*CANDLES)["close"].to_list() == closes[:48]  # January went in whole
     assert written_in_a_child(lake, more, 1_000_000) == ""
     assert lake.read(*CANDLES)["close"].to_list() == closes
+
+
+def test_a_note_of_what_was_asked_that_is_no_text_is_named(tmp_path: Path) -> None:
+    lake, name = Lake(tmp_path), SeriesName(*CANDLES)
+    lake.cover(name, datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 1, 2, tzinfo=UTC))
+    (note,) = tmp_path.rglob("covered.json")
+    note.write_bytes(b"\xff\xfe\x00[[")
+    with pytest.raises(DataError, match=r"covered\.json cannot be read .*delete it"):
+        lake.covered(name)

@@ -65,7 +65,7 @@ def test_a_runs_tables_show_words_as_text(sample_run: Ran) -> None:
     fills = [(row[0], EVIL, *row[2:]) for row in sample_run.record.fill_rows]
     evil = replace(sample_run.record, vote_rows=votes, verdict_rows=said, fill_rows=fills)
     pages = [
-        tables.judged(evil), tables.recent_trades(evil),
+        tables.recent_signals(evil.signals, evil), tables.judged(evil), tables.recent_trades(evil),
         tables.why(evil.signals.assign(rule=EVIL), evil),
     ]  # fmt: skip
     for page in pages:

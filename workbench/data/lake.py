@@ -199,8 +199,8 @@ class Lake:
     def covered(self, name: SeriesName) -> list[Span]:
         """The ranges of a series that have been asked for and answered, rows or not."""
         file = self._folder(name) / COVERED
+        text = text_of(file)
         try:
-            text = text_of(file)
             told = [] if text is None else json.loads(text)
             return [(_when(first), _when(last)) for first, last in told]
         except (ValueError, TypeError) as error:

@@ -42,11 +42,11 @@ def put(file: Path, content: bytes) -> None:
 
 
 def text_of(file: Path) -> str | None:
-    """What a text file says, None if it is not there."""
+    """What a text file says, None if it is not there; what is no text in it shows as such."""
 
     def read() -> str | None:
         try:
-            return file.read_text(encoding="utf-8")
+            return file.read_text(encoding="utf-8", errors="replace")
         except FileNotFoundError:
             return None
 

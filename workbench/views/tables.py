@@ -72,6 +72,15 @@ def recent_trades(run: Result, n: int = 10) -> Styler:
     return styled(table, title, "trades").format(formats, escape="html").hide(axis="index")
 
 
+def recent_signals(signals: pd.DataFrame, about: Made, n: int = 12) -> Styler:
+    """The last n signals of a history or a record, each with its end."""
+    columns = ["time", "symbol", "strategy", "side", "confidence", "verdict", "stage", "rule"]
+    table = signals[columns].tail(n).iloc[::-1]
+    formats = {"time": "{:%Y-%m-%d %H:%M}", "side": "{:+d}", "confidence": "{:.1f}"}
+    title = caption(f"The last {len(table)} signals and their fate", about)
+    return styled(table, title, "signals").format(formats, escape="html").hide(axis="index")
+
+
 def case(shown: Case) -> Styler:
     """What a judge is shown: the votes, the numbers, the headlines, and what is missing."""
     rows = {
