@@ -176,8 +176,8 @@ def _refusals(errors: Any) -> tuple[type[Exception], ...]:
 
 
 def said(error: Exception) -> str:
-    """An error in one short line."""
-    text = one_line(str(error))
+    """An error in one short line, its kind first: ccxt often says no more than the address."""
+    text = f"{type(error).__name__}: {one_line(str(error))}"
     return text if len(text) <= 160 else text[:157] + "..."
 
 
