@@ -69,7 +69,9 @@ def test_a_web_page_in_place_of_the_archive_is_asked_again() -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"PK\x03\x04 not an archive", zipped(FILE)[:-30], b"", zipped(FILE)[:60]]
+    "body",
+    [b"PK\x03\x04 not an archive", zipped(FILE)[:-30], b"", zipped(FILE)[:60]],
+    ids=["no archive", "without its end", "nothing", "its beginning"],
 )
 def test_a_broken_archive_is_named(body: bytes) -> None:
     with pytest.raises(FeedError, match=r"eurofxref-hist.zip answered something that is no zip"):
