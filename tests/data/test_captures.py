@@ -14,13 +14,12 @@ from typing import Any
 import polars as pl
 import pytest
 
+from tests.data.recordings import Recordings
 from tests.recorded import require_data
 from workbench.data import captures
 from workbench.data.book import Book, Diff
 from workbench.data.captures import Part
 from workbench.data.defects import lost_trades
-from workbench.data.lake import Lake
-from workbench.data.recorded import ImportReport, import_recorded
 from workbench.errors import DataError
 
 NOW = datetime(2025, 7, 1, tzinfo=UTC)
@@ -77,35 +76,21 @@ GOOD: Heard = [
 ]
 
 
-class Desk:
-    """A folder of captures and the lake they go into."""
+class Desk(Recordings):
+    """The same for captured streams."""
 
-    def __init__(self, root: Path) -> None:
-        self.folder, self.lake = root / "recorded", Lake(root / "lake")
+    def __init__(self, root: Path, now: datetime) -> None:
+        super().__init__(root, now)
         (self.folder / "microstructure").mkdir(parents=True)
 
     def hear(self, heard: Heard, file: str = SPOT) -> Path:
-        lines = [f"{(START_MS + ms) * 10**6} {json.dumps(message)}\n" for ms, message in heard]
-        path = self.folder / file
-        path.write_bytes(gzip.compress("".join(lines).encode()))
-        return path
-
-    def load(self) -> ImportReport:
-        return import_recorded(self.folder, self.lake, NOW)
-
-    def refusal(self) -> str:
-        """The sentence of the only file, of which nothing may have been stored."""
-        report = self.load()
-        assert report.imported == ()
-        assert self.lake.series() == []
-        ((file, sentence),) = report.refused
-        assert sentence.startswith(f"{file}: ")
-        return sentence
+        lines = [f"{(START_MS + ms) * 10**6} {json.dumps(message)}" for ms, message in heard]
+        return self.write(file, *lines)
 
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Desk:
-    return Desk(tmp_path)
+    return Desk(tmp_path, NOW)
 
 
 def seconds(count: float) -> datetime:
@@ -201,7 +186,7 @@ def test_futures_follow_pu_and_leave_out_what_is_no_market_trade(desk: Desk) -> 
     assert dict(trades.dropped) == {"not market trades": 1}
     assert (depth.read, depth.rows) == (4, 1)
     heard[-1] = (1_300, moved(1_305, 150, 160, pu=149))
-    again = Desk(desk.folder.parent / "again")
+    again = Desk(desk.folder.parent / "again", NOW)
     again.hear(heard, PERP)
     assert "line 6: update ids 141..149 are missing" in again.refusal()
 
@@ -281,7 +266,7 @@ def test_deltas_of_bybit_follow_by_one_and_a_snapshot_starts_over(desk: Desk) ->
         (seconds(1), seconds(2), 99.5),
         (seconds(2), seconds(3), 99.99),
     ]
-    again = Desk(desk.folder.parent / "again")
+    again = Desk(desk.folder.parent / "again", NOW)
     with zipfile.ZipFile(again.folder / BYBIT, "w") as archive:
         archive.writestr("day", "\n".join([*lines, bybit("delta", 2_600, 5, [])]))
     assert "line 5: update ids 3..4 are missing" in again.refusal()
@@ -311,7 +296,7 @@ def test_trades_of_kraken_are_available_a_second_later(desk: Desk) -> None:
             "timestamp", [START_MS + 5, START_MS]),
         "row 1: timestamp is a Float64, not milliseconds": pl.Series("timestamp", [1.0, 2.0]),
     }  # fmt: skip
-    again = Desk(desk.folder.parent / "again")
+    again = Desk(desk.folder.parent / "again", NOW)
     for said, column in bad.items():
         rows.with_columns(column).write_ipc(again.folder / KRAKEN)
         assert said in again.refusal()

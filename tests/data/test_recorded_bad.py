@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import re
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,8 +9,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from workbench.data.lake import Lake
-from workbench.data.recorded import ImportReport, import_recorded
+from tests.data.recordings import Recordings as Desk
+from workbench.data.recorded import import_recorded
 from workbench.domain import UsageError
 
 NOW = datetime(2024, 1, 2, tzinfo=UTC)
@@ -25,34 +24,9 @@ GOOD = [
 ]
 
 
-class Desk:
-    """A folder of recorded data and the lake it goes into."""
-
-    def __init__(self, root: Path) -> None:
-        self.folder, self.lake = root / "recorded", Lake(root / "lake")
-
-    def write(self, file: str, *lines: str) -> None:
-        path = self.folder / file
-        path.parent.mkdir(parents=True, exist_ok=True)
-        text = "\n".join(lines) + "\n"
-        path.write_bytes(gzip.compress(text.encode()) if file.endswith(".gz") else text.encode())
-
-    def load(self, now: datetime = NOW) -> ImportReport:
-        return import_recorded(self.folder, self.lake, now)
-
-    def refusal(self) -> str:
-        """The sentence of the only file, of which nothing may have been stored."""
-        report = self.load()
-        assert report.imported == ()
-        assert self.lake.series() == []
-        ((file, sentence),) = report.refused
-        assert sentence.startswith(f"{file}: ")
-        return sentence
-
-
 @pytest.fixture
 def desk(tmp_path: Path) -> Desk:
-    return Desk(tmp_path)
+    return Desk(tmp_path, NOW)
 
 
 BAD_ROWS = {

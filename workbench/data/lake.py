@@ -17,6 +17,7 @@ import difflib
 import io
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -365,11 +366,10 @@ def _open(file: Path, columns: list[str] | None = None) -> pl.DataFrame:
 def _open_all(files: Sequence[Path], columns: list[str] | None) -> pl.DataFrame:
     """The rows of all files, in their order; a column that one of them lacks is null there."""
     if len(files) > 1 and all(isinstance(file, Path) for file in files):
-        try:  # at once, where all have the same columns
+        # at once, where all have the same columns; else one by one, which also says which is broken
+        with suppress(*_UNREADABLE):
             scan = pl.scan_parquet(list(files), hive_partitioning=False)
             return (scan.select(columns) if columns else scan).collect()
-        except pl.exceptions.PolarsError:
-            pass  # one by one then, which also says which file cannot be read
     return pl.concat([_open(file, columns) for file in files], how="diagonal_relaxed")
 
 
