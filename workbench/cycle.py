@@ -39,7 +39,7 @@ from workbench.ports import Desk
 from workbench.risk.correlation import HISTORY_DAYS, DailyFacts, daily_facts, too_close
 from workbench.risk.gate import answer_claims, breaker, fresh, new_day
 from workbench.risk.sizing import within
-from workbench.strategies.vote import propose, wanted
+from workbench.strategies.vote import ask, propose, wanted
 
 BLOCK = 1024  # rows interleaved at a time: a block stays in the cache
 
@@ -49,7 +49,7 @@ def cycle(book: Book, snapshot: Snapshot, desk: Desk) -> Book:
     bar = close_of(snapshot, desk.limits)  # 1 the data: a closed bar, and all that is known
     fills = desk.broker.fills(book, bar, desk.limits, desk.costs)  # 5 since the last close
     book = settle(book, bar, fills, desk.limits)
-    signals = [s for strategy in desk.strategies for s in strategy.signals(snapshot)]  # 2 vote
+    signals, faults = ask(desk.strategies, snapshot)  # 2 they vote alone
     cases = build_cases(snapshot, signals, wanted(signals, book.symbols))
     verdicts = desk.judge(cases)  # 3 may veto or shrink
     judged = multipliers(cases, verdicts, desk.reduce)
@@ -66,6 +66,7 @@ def cycle(book: Book, snapshot: Snapshot, desk: Desk) -> Book:
             source=snapshot.panel.source,
             cases={case_hash(case): case for case in cases},
             marks=dict(zip(book.symbols, bar.market[0, :, a.MARK].tolist(), strict=True)),
+            faults=faults,
         )
     )
     return ruling.book

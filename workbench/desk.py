@@ -120,7 +120,7 @@ class Desk:
     def bars(self) -> int:
         """How many bars of history one snapshot carries."""
         a_day = round(parse_timeframe("1d") / parse_timeframe(self.source.timeframe))
-        return max(HISTORY_DAYS * max(a_day, 1), *(s.lookback for s in self.strategies))
+        return max(HISTORY_DAYS * max(a_day, 1), *(s.bars(parse_timeframe(self.source.timeframe)) for s in self.strategies))
 
     def world(
         self, start: str | None = None, end: str | None = None, progress: Progress | None = None

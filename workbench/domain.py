@@ -19,12 +19,12 @@ from workbench import arrays as a
 from workbench.arrays import Bools, Floats
 from workbench.errors import DataError, UsageError, WorkbenchError
 from workbench.limits import Costs, Limits
-from workbench.panel import Panel, parse_timeframe
+from workbench.panel import CARRY, Panel, is_carry, parse_timeframe, underlying
 
 __all__ = [
-    "Bar", "Book", "Case", "Costs", "Cycle", "DataError", "Decision", "Fill", "Headline", "Limits",
-    "Order", "Panel", "Proposal", "Reason", "Regime", "Ruling", "Signal", "Snapshot", "UsageError",
-    "Verdict", "Votes", "WorkbenchError", "parse_timeframe",
+    "CARRY", "Bar", "Book", "Case", "Costs", "Cycle", "DataError", "Decision", "Fill", "Headline",
+    "Limits", "Order", "Panel", "Proposal", "Reason", "Regime", "Ruling", "Signal", "Snapshot",
+    "UsageError", "Verdict", "Votes", "WorkbenchError", "is_carry", "parse_timeframe", "underlying",
 ]  # fmt: skip
 
 
@@ -117,11 +117,30 @@ class Votes:
     confidence: pd.DataFrame
     exit: pd.DataFrame | None = None
 
+    @classmethod
+    def of(
+        cls, panel: Panel, up: Any, down: Any, confidence: Any, exit: Any = None
+    ) -> Votes:
+        """Votes on `panel` from arrays (bars, symbols): long where `up`, short where `down`.
+
+        `confidence` (0-100, NaN is 0) counts where there is a vote and is 0 elsewhere.
+        """
+        side = np.asarray(up, dtype=np.int64) - np.asarray(down, dtype=np.int64)
+        sure = np.where(side != 0, np.nan_to_num(np.asarray(confidence, np.float64)), 0.0)
+
+        def frame(values: Any) -> pd.DataFrame:
+            return pd.DataFrame(values, panel.index, panel.close.columns, copy=False)
+
+        leave = None if exit is None else frame(np.asarray(exit, dtype=bool))
+        return cls(frame(side), frame(sure), leave)
+
 
 class Signal(NamedTuple):
     """One cell of a strategy's votes: an entry (side), an exit, or both.
 
-    `muted` says why the vote does not count ("" if it does); `from_text`: it was read from words.
+    `muted` is the rule by which the vote does not count ("" if it does), `reason` says it in words;
+    `from_text`: it was read from words. `regime` is what the strategy voted in. `outcomes`: how many resolved trades the confidence was
+    calibrated on; 0 means that it is UNCALIBRATED, the strategy's own score and no probability.
     """
 
     strategy: str
@@ -133,6 +152,8 @@ class Signal(NamedTuple):
     muted: str = ""
     from_text: bool = False
     exit: bool = False
+    regime: str = ""
+    outcomes: int = 0
 
 
 @dataclass(frozen=True)
@@ -280,7 +301,7 @@ class Cycle:
     """The record of one bar; a report needs nothing else.
 
     `cases` by their hash, which each verdict names; `marks` is the price at which each symbol is
-    valued at this close.
+    valued at this close; `faults` names the strategies that broke at this bar, and how.
     """
 
     as_of: pd.Timestamp
@@ -291,3 +312,4 @@ class Cycle:
     source: str = ""
     cases: Mapping[str, Case] = field(default_factory=dict[str, Case])
     marks: Mapping[str, float] = field(default_factory=dict[str, float])
+    faults: Mapping[str, str] = field(default_factory=dict[str, str])

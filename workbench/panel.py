@@ -7,7 +7,7 @@ computes nothing beyond the last usable close.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
@@ -20,6 +20,7 @@ from workbench.arrays import Floats, Ints
 from workbench.errors import UsageError
 
 Context = Mapping[str, "pd.DataFrame | pd.Series[Any]"]
+CARRY = "~carry"
 _TIMEFRAME = re.compile(r"([0-9]{1,5})([mhdw])")
 _DAY = pd.Timedelta(days=1)
 _UNITS = {
@@ -36,6 +37,16 @@ def parse_timeframe(text: str) -> pd.Timedelta:
     if match is None or int(match[1]) == 0:
         raise UsageError(f"timeframe {text!r} is not one; write it as 15m, 1h, 4h or 1d")
     return (int(match[1]) * _UNITS[match[2]]).as_unit("us")
+
+
+def is_carry(symbol: str) -> bool:
+    """Is it a pair, long spot and short perpetual, traded as one instrument (BTC/USDT~carry)?"""
+    return symbol.endswith(CARRY)
+
+
+def underlying(symbol: str) -> str:
+    """The market an instrument is about: BTC/USDT~carry -> BTC/USDT."""
+    return symbol.removesuffix(CARRY)
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,6 +132,23 @@ class Panel:
     def rows(self, first: int, last: int) -> Panel:
         """Bars `first` up to but not including `last`, by position."""
         return self._rows(slice(first, last))
+
+    def columns(self, symbols: Sequence[str]) -> Panel:
+        """The same bars of some of the symbols, in ascending order."""
+        names = sorted(symbols)
+        return Panel(
+            self.open[names], self.high[names], self.low[names], self.close[names],
+            self.volume[names], self.timeframe,
+            MappingProxyType({
+                name: s[names] if isinstance(s, pd.DataFrame) else s
+                for name, s in self.context.items()
+            }),
+            self.source,
+        )  # fmt: skip
+
+    def bars_in(self, duration: str | pd.Timedelta) -> int:
+        """How many bars a duration has ("30D"), at least 1."""
+        return max(round(pd.Timedelta(duration) / self.timeframe), 1)
 
     def with_context(self, **series: pd.DataFrame | pd.Series[Any]) -> Panel:
         """The same bars with more context; each series must lie on the panel's rows."""

@@ -32,6 +32,9 @@ Progress = Callable[[int, int, str], None]
 class Voter(Protocol):
     """A strategy at one close: its votes there, muted ones included."""
 
+    @property
+    def name(self) -> str: ...
+
     def signals(self, snapshot: Snapshot, /) -> list[Signal]: ...
 
 

@@ -10,7 +10,7 @@ from tests.trading.conftest import desk_on
 from workbench.data.lake import Lake
 from workbench.data.snapshot import World
 from workbench.desk import Desk
-from workbench.domain import DataError, Panel, Votes
+from workbench.domain import Panel, Votes
 from workbench.strategies.ballot import Ballot
 from workbench.strategies.vote import strategy
 
@@ -67,7 +67,7 @@ def forgetful(panel: Panel) -> Votes:
 @pytest.mark.parametrize("cheat", [tomorrow, withdrawn, forgetful], ids=lambda s: s.name)
 def test_a_strategy_that_peeks_is_refused(loaded: tuple[Desk, World], cheat: object) -> None:
     """Before it has traded a bar, by name."""
-    with pytest.raises(DataError, match=r"votes otherwise at .* shown no later bar"):
+    with pytest.raises(ContractBroken, match=r"votes otherwise at .* shown no later bar"):
         Ballot.of(cheat, loaded[1].panel)  # type: ignore[arg-type]
 
 

@@ -8,7 +8,7 @@ of every signal it answers the question a trader asks most: why was there no tra
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from workbench.judges.case import build_cases
 from workbench.ports import Progress
 from workbench.research.replay import Replay
 from workbench.research.replay import replay as replay_proposal
+from workbench.strategies.ballot import cast
 from workbench.strategies.vote import Strategy, combine_votes, counting, regime_size, wanted
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ TAKEN = (Reason.ACCEPTED.name, Reason.CLAMPED.name)
 class History:
     """A run: what was voted, judged, ruled and filled.
 
-    `votes` are raw; `judged` holds a row a case with its verdict and `cases` those cases, in the
+    `votes` are as the strategies cast them, muted ones too; `disabled` names the strategies that
+    broke a promise, and how: the others went on without them. `judged` holds a row a case with its verdict and `cases` those cases, in the
     same order; `signals` a row a vote with its fate; `replay` starts at the first tradable bar.
     """
 
@@ -45,22 +47,23 @@ class History:
     cases: tuple[Case, ...]
     signals: pd.DataFrame
     replay: Replay
+    disabled: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 def run_history(desk: Desk, world: World, progress: Progress | None = None) -> History:
     """Vote, judge and replay the whole world; trading begins at `world.start`."""
     panel = world.panel
-    raw = {s.name: s(panel) for s in desk.strategies}
+    voters, raw, disabled = cast(desk.strategies, panel)
     counted = {
         s.name: replace(
             raw[s.name], side=raw[s.name].side.where(s.allowed(panel, raw[s.name].side), 0)
         )
-        for s in desk.strategies
+        for s in voters
     }
-    side, confidence = combine_votes(desk.strategies, counted, panel)
+    side, confidence = combine_votes(voters, counted, panel)
     side.iloc[: world.start] = 0.0
-    signals = _signals(desk, raw, counted, world)
-    judged, cases, multiplier = _judge(desk, world, side, signals, progress)
+    voted = _by_bar(voters, raw, world)
+    judged, cases, multiplier = _judge(desk, world, side, voted, progress)
     leave = _exits(counted, panel)
     proposal = Proposal(
         side=side,
@@ -69,8 +72,11 @@ def run_history(desk: Desk, world: World, progress: Progress | None = None) -> H
         exit=leave,
     )
     result = replay_proposal(panel, proposal, desk.limits, desk.costs, desk.capital)
-    signals = _with_fates(desk.strategies, signals, counted, judged, result.fates)
-    return History(world, raw, proposal, judged, cases, signals, result.since(world.start))
+    signals = _framed(voted, panel)
+    signals = _with_fates(voters, signals, counted, judged, result.fates)
+    return History(
+        world, raw, proposal, judged, cases, signals, result.since(world.start), disabled
+    )
 
 
 def _exits(votes: Mapping[str, Votes], panel: Panel) -> pd.DataFrame:
@@ -81,41 +87,40 @@ def _exits(votes: Mapping[str, Votes], panel: Panel) -> pd.DataFrame:
     return pd.DataFrame(leave, panel.index, panel.close.columns)
 
 
-def _signals(
-    desk: Desk, raw: Mapping[str, Votes], counted: Mapping[str, Votes], world: World
-) -> pd.DataFrame:
-    """Every vote from `world.start` on, a row each; `t` and `column` are its cell."""
-    panel, parts = world.panel, []
-    for s in desk.strategies:
-        sides = raw[s.name].side.to_numpy(float)
-        t, j = np.nonzero(sides)
-        t, j = t[t >= world.start], j[t >= world.start]
-        counts = counted[s.name].side.to_numpy(float)[t, j] != 0
-        cells = {
-            "t": t,
-            "column": j,
-            "time": panel.close_times[t],
-            "symbol": np.array(panel.symbols)[j],
-            "strategy": s.name,
-            "category": s.category,
-            "side": sides[t, j].astype(int),
-            "confidence": raw[s.name].confidence.to_numpy(float)[t, j],
-            "muted": np.where(counts, "", "regime"),
-            "from_text": s.from_text,
-        }
-        parts.append(pd.DataFrame(cells))
-    return pd.concat(parts).sort_values(["t", "column", "strategy"], ignore_index=True)
+def _by_bar(
+    voters: Sequence[Strategy], votes: Mapping[str, Votes], world: World
+) -> dict[int, list[Signal]]:
+    """The entries that were voted for from `world.start` on, by row, in the voters' order."""
+    bars: dict[int, list[Signal]] = {}
+    for s in voters:
+        for t, signals in enumerate(s.told(world.panel, votes[s.name])):
+            if t >= world.start and any(signal.side for signal in signals):
+                bars.setdefault(t, []).extend(signal for signal in signals if signal.side)
+    return bars
+
+
+def _framed(bars: Mapping[int, Sequence[Signal]], panel: Panel) -> pd.DataFrame:
+    """The same as a frame, a row a vote; `t` and `column` are its cell."""
+    column = {symbol: j for j, symbol in enumerate(panel.symbols)}
+    rows = [
+        (t, column[signal.symbol], panel.close_times[t], *signal)
+        for t, signals in bars.items()
+        for signal in signals
+    ]
+    frame = pd.DataFrame(rows, columns=["t", "column", "time", *Signal._fields])
+    frame["time"] = pd.DatetimeIndex(frame["time"], tz="UTC").as_unit("us")
+    return frame.sort_values(["t", "column", "strategy"], ignore_index=True)
 
 
 def _judge(
-    desk: Desk, world: World, side: pd.DataFrame, signals: pd.DataFrame, progress: Progress | None
+    desk: Desk, world: World, side: pd.DataFrame, votes: Mapping[int, Sequence[Signal]],
+    progress: Progress | None,
 ) -> tuple[pd.DataFrame, tuple[Case, ...], pd.DataFrame]:
     """Ask the judge at every bar with a wanted entry; verdict rows, cases, the multiplier frame."""
     multiplier = np.zeros(side.shape)
     rows: list[tuple[Any, ...]] = []
     shown: list[Case] = []
     bars = np.flatnonzero(side.to_numpy().any(axis=1))
-    votes = _by_bar(signals)
     column = {symbol: j for j, symbol in enumerate(world.panel.symbols)}
     for k, t in enumerate(bars.tolist()):
         wants = wanted(votes[t], world.panel.symbols)
@@ -128,18 +133,6 @@ def _judge(
             progress(k + 1, len(bars), "judging")
     judged = pd.DataFrame(rows, columns=list(JUDGED))
     return judged, tuple(shown), pd.DataFrame(multiplier, side.index, side.columns)
-
-
-def _by_bar(signals: pd.DataFrame) -> dict[int, list[Signal]]:
-    names = ["t", "strategy", "category", "symbol", "side", "confidence", "muted", "from_text"]
-    bars: dict[int, list[Signal]] = {}
-    for t, strategy, category, symbol, side, confidence, muted, text in zip(
-        *(signals[name].tolist() for name in names), strict=True
-    ):
-        bars.setdefault(t, []).append(
-            Signal(strategy, category, symbol, side, confidence, muted=muted, from_text=text)
-        )
-    return bars
 
 
 JUDGED = (
@@ -189,7 +182,7 @@ def ending(muted: str, conflict: bool, counts: bool, verdict: str, reason: str) 
     `verdict` and `reason` by name, "" for none.
     """
     if muted:
-        return "vote", "OUT_OF_REGIME"
+        return "vote", muted
     if conflict:
         return "vote", "CONFLICT"
     if not counts:

@@ -14,8 +14,10 @@ from typing import Self
 
 import numpy as np
 
-from workbench.domain import DataError, Panel, Signal, Snapshot
-from workbench.strategies.vote import Strategy
+from workbench.arrays import Bools, Ints
+from workbench.domain import DataError, Panel, Signal, Snapshot, Votes
+from workbench.errors import ContractBroken
+from workbench.strategies.vote import Strategy, told_fault
 
 TRIED = 20
 
@@ -30,34 +32,78 @@ class Ballot(Strategy):
     def of(cls, strategy: Strategy, panel: Panel, tried: int = TRIED) -> Self:
         """Vote on the whole panel (labelled by `with_regime`).
 
-        Raises DataError if at one of `tried` of its votes, or of the bars at which it was silent,
-        spread over the panel, the strategy says something else when it is shown no later bar.
+        Raises what `honest_votes` raises.
         """
-        votes = strategy(panel)
-        sides, confidences = votes.side.to_numpy(), votes.confidence.to_numpy(float)
-        exits = np.zeros(sides.shape, bool) if votes.exit is None else votes.exit.to_numpy(bool)
-        allowed = strategy.allowed(panel, votes.side).to_numpy()
-        rows = np.flatnonzero((sides != 0).any(axis=1) | exits.any(axis=1))
-        cast = {
-            int(panel.bar_numbers[t]): strategy.told(
-                panel.symbols, sides[t], confidences[t], allowed[t], exits[t]
-            )
-            for t in rows
-        }
-        silent = np.setdiff1d(np.arange(len(sides)), rows)
-        for t in (*_spread(rows, strategy, tried), *_spread(silent, strategy, tried)):
-            _same_without_later_bars(strategy, panel, t, cast.get(int(panel.bar_numbers[t]), ()))
+        votes = honest_votes(strategy, panel, tried)
+        bars = zip(panel.bar_numbers.tolist(), strategy.told(panel, votes), strict=True)
         own = {f.name: getattr(strategy, f.name) for f in fields(Strategy)}
-        return cls(**own, cast=cast)
+        return cls(**own, cast={number: signals for number, signals in bars if signals})
 
     def signals(self, snapshot: Snapshot) -> list[Signal]:
         """What was cast for the snapshot's last bar."""
         return list(self.cast.get(int(snapshot.panel.bar_numbers[-1]), ()))
 
 
-def _spread(rows: np.ndarray, strategy: Strategy, tried: int) -> list[int]:
+def cast(
+    strategies: Sequence[Strategy], panel: Panel, tried: int = TRIED
+) -> tuple[list[Strategy], dict[str, Votes], dict[str, str]]:
+    """Everybody's votes on a whole panel: those who kept their promises, their votes by name, and
+    of the others, by name, what they broke. One who breaks takes nobody along.
+
+    Raises DataError if nobody is left.
+    """
+    voters: list[Strategy] = []
+    votes: dict[str, Votes] = {}
+    disabled: dict[str, str] = {}
+    for strategy in strategies:
+        try:
+            votes[strategy.name] = honest_votes(strategy, panel, tried)
+            voters.append(strategy)
+        except Exception as fault:  # noqa: BLE001  whatever a plug-in raises, the others go on
+            disabled[strategy.name] = told_fault(fault)
+    if not voters:
+        raise DataError(f"no strategy is left: {'; '.join(disabled.values())}")
+    return voters, votes, disabled
+
+
+def honest_votes(strategy: Strategy, panel: Panel, tried: int = TRIED) -> Votes:
+    """A strategy's votes on a whole panel, some of them tried.
+
+    Raises ContractBroken if it changed the panel it was shown, or if at one of `tried` of its votes
+    or of the bars at which it was silent, spread over the panel, it says something else when it is
+    shown no later bar; and whatever the strategy itself raises.
+    """
+    shown = panel.rows(0, len(panel))  # frames of its own: what it does to them harms nobody
+    votes = strategy(shown)
+    if not same_panel(panel, shown):
+        raise ContractBroken(f"{strategy.name} changes the panel it is shown; copy a frame first")
+    bars, said = strategy.told(panel, votes), _voted(votes)
+    for rows in (np.flatnonzero(said), np.flatnonzero(~said)):
+        for t in _spread(rows, strategy.bars(panel.timeframe), tried):
+            _same_without_later_bars(strategy, panel, t, bars[t])
+    return votes
+
+
+def same_panel(one: Panel, other: Panel) -> bool:
+    """Do two panels hold the same numbers?"""
+    bars = ("open", "high", "low", "close", "volume")
+    pairs = [(getattr(one, name), getattr(other, name)) for name in bars]
+    pairs += [(series, other.context.get(name)) for name, series in one.context.items()]
+    return all(
+        b is not None and np.array_equal(a.to_numpy(), b.to_numpy(), equal_nan=True)
+        for a, b in pairs
+    ) and len(one.context) == len(other.context)
+
+
+def _voted(votes: Votes) -> Bools:
+    """Which rows have a vote or an exit."""
+    said = (votes.side.to_numpy() != 0).any(axis=1)
+    return said if votes.exit is None else said | votes.exit.to_numpy().any(axis=1)
+
+
+def _spread(rows: Ints, bars: int, tried: int) -> list[int]:
     """Some of the rows that have a whole lookback behind them."""
-    enough = rows[rows >= strategy.lookback - 1]
+    enough = rows[rows >= bars - 1]
     return [
         int(row)
         for row in enough[np.linspace(0, len(enough) - 1, min(tried, len(enough)), dtype=int)]
@@ -67,7 +113,7 @@ def _spread(rows: np.ndarray, strategy: Strategy, tried: int) -> list[int]:
 def _same_without_later_bars(
     strategy: Strategy, panel: Panel, t: int, cast: Sequence[Signal]
 ) -> None:
-    window = panel.rows(max(t + 1 - strategy.lookback, 0), t + 1)
+    window = panel.rows(max(t + 1 - strategy.bars(panel.timeframe), 0), t + 1)
     alone = strategy.signals(Snapshot(panel.close_times[t], window))
     same = len(alone) == len(cast) and all(
         one._replace(confidence=0.0) == other._replace(confidence=0.0)
@@ -75,7 +121,8 @@ def _same_without_later_bars(
         for one, other in zip(alone, cast, strict=True)
     )
     if not same:
-        raise DataError(
+        raise ContractBroken(
             f"{strategy.name} votes otherwise at {panel.close_times[t]} when it is shown no later"
-            " bar; it looks ahead or needs a longer lookback, see check_strategy"
+            " bar; it looks ahead, is not deterministic or needs a longer lookback, see"
+            " check_strategy"
         )

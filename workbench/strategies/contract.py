@@ -34,10 +34,10 @@ def check_strategy(strategy: Strategy, panel: Panel, samples: int = 40, seed: in
         cut, poisoned = panel.rows(0, t + 1), _poisoned(panel, t, seed)
         _same(strategy, whole, _raw(strategy, cut), t, "changes when later bars are cut")
         _same(strategy, whole, _raw(strategy, poisoned), t, "reads bars after it", row=t)
-        window = _raw(strategy, panel.rows(t + 1 - strategy.lookback, t + 1))
+        window = _raw(strategy, panel.rows(t + 1 - strategy.bars(panel.timeframe), t + 1))
         _same(
             strategy, whole, window, t,
-            f"is another on its last {strategy.lookback} bars; raise `lookback`",
+            f"is another on its last {strategy.bars(panel.timeframe)} bars; raise `lookback`",
             tolerance=CONFIDENCE_TOLERANCE,
         )  # fmt: skip
 
@@ -49,7 +49,7 @@ def _raw(strategy: Strategy, panel: Panel) -> Votes:
 
 def _bars(strategy: Strategy, votes: Votes, samples: int, seed: int) -> Sequence[int]:
     rng = np.random.default_rng(seed)
-    n, first = len(votes.side), strategy.lookback
+    n, first = len(votes.side), strategy.bars(votes.side.index[1] - votes.side.index[0])
     if n <= first:
         raise ContractBroken(
             f"{strategy.name}: the panel has {n} bars, its lookback alone is {first}; give more"

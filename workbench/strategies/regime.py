@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from workbench.domain import Panel, Regime
+from workbench.domain import Panel, Regime, is_carry, underlying
 from workbench.strategies.indicators import adx
 
 TREND_FROM, TREND_UNTIL = 25.0, 20.0
@@ -33,7 +33,12 @@ def with_regime(panel: Panel) -> Panel:
 
 
 def regimes(panel: Panel) -> pd.DataFrame:
-    """Regime code of every symbol at every close."""
+    """Regime code of every symbol at every close; a pair has that of its market, if it is there."""
+    markets = [symbol for symbol in panel.symbols if not is_carry(symbol)]
+    if len(markets) < len(panel.symbols):
+        known = regimes(panel.columns(markets)) if markets else pd.DataFrame(index=panel.index)
+        named = known.reindex(columns=[underlying(symbol) for symbol in panel.symbols])
+        return named.set_axis(panel.close.columns, axis=1).fillna(float(Regime.UNKNOWN))
     strength = adx(panel.high, panel.low, panel.close).adx
     crossed = np.where(strength >= TREND_FROM, 1.0, np.where(strength <= TREND_UNTIL, 0.0, np.nan))
     trending = pd.DataFrame(crossed, panel.index, panel.close.columns).ffill()

@@ -18,103 +18,258 @@ import numpy as np
 import pandas as pd
 
 from workbench.arrays import Bools, Floats
-from workbench.domain import Panel, Proposal, Regime, Signal, Snapshot, UsageError, Votes
+from workbench.domain import (
+    Panel,
+    Proposal,
+    Regime,
+    Signal,
+    Snapshot,
+    UsageError,
+    Votes,
+    is_carry,
+)
+from workbench.errors import ContractBroken, WorkbenchError
+from workbench.ports import Voter
+from workbench.strategies.calibration import Calibration
 from workbench.strategies.regime import SIZE
 
 CATEGORIES = ("trend", "reversion", "event")
+INSTRUMENTS = ("spot", "carry")
 VoteFunction = Callable[..., Votes]
 
 
 @dataclass(frozen=True)
 class Strategy:
-    """A voter. Calling it with a panel gives its raw votes; `votes` mutes them by regime."""
+    """A voter. Calling it with a panel gives its votes; `votes` mutes them by regime.
+
+    `lookback` is the history that its last row needs, in bars or as a duration ("30D"); `needs` are
+    the names in the panel's context without which it has nothing to say; `trades` is "spot" or
+    "carry", the only instruments it sees and votes on. Longs of a strategy that `holds_risk_off`
+    do not need risk-on.
+    """
 
     function: VoteFunction
     name: str
     category: str
     regimes: frozenset[str]
-    lookback: int
+    lookback: int | str
     from_text: bool = False
+    needs: tuple[str, ...] = ()
+    trades: str = "spot"
+    holds_risk_off: bool = False
     parameters: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    calibration: Calibration | None = None
 
     def __call__(self, panel: Panel) -> Votes:
-        """The raw votes; a side that is not -1 or +1 is none, a confidence not in 0-100 is 0."""
-        raw = self.function(panel, **self.parameters)
-        side = raw.side.where(raw.side.isin([-1, 1]), 0)
-        confidence = raw.confidence.where((raw.confidence >= 0) & (raw.confidence <= 100), 0.0)
-        return Votes(side, confidence, raw.exit)
+        """The votes, each confidence calibrated if there is a calibration.
+
+        A side that is not -1 or +1 is none, a confidence not in 0-100 is 0, and nobody votes before
+        `lookback` bars. Raises ContractBroken if the function's answer does not lie on its panel.
+        """
+        raw = self.raw(panel)
+        if self.calibration is None:
+            return raw
+        calibrated = self.calibration.apply(raw.confidence.to_numpy(), panel.close_times)
+        voted = raw.side.to_numpy() != 0
+        sure = pd.DataFrame(np.where(voted, calibrated, 0.0), panel.index, panel.close.columns)
+        return replace(raw, confidence=sure)
+
+    def raw(self, panel: Panel) -> Votes:
+        """The same with the confidence as the strategy says it."""
+        own = self.sees(panel)
+        if not own.symbols:
+            return Votes.of(panel, *np.zeros((3, *panel.close.shape), bool))
+        said = self.function(own, **self.parameters)
+        side, confidence, leave = (
+            _cells(self.name, name, getattr(said, name, None), own)
+            for name in ("side", "confidence", "exit")
+        )
+        enough = (np.arange(len(own)) >= self.bars(panel.timeframe) - 1)[:, None]
+        up, down = (side == 1.0) & enough, (side == -1.0) & enough
+        sure = np.where((confidence >= 0.0) & (confidence <= 100.0), confidence, 0.0)
+        exits = None if said.exit is None else (leave == 1.0) & enough
+        if own is panel:
+            return Votes.of(panel, up, down, sure, exits)
+        here = [panel.symbols.index(symbol) for symbol in own.symbols]
+        spread = [None if part is None else _spread(part, here, panel)
+                  for part in (up, down, sure, exits)]  # fmt: skip
+        return Votes.of(panel, *spread)
+
+    def sees(self, panel: Panel) -> Panel:
+        """The instruments of the panel that this strategy trades."""
+        own = [s for s in panel.symbols if is_carry(s) == (self.trades == "carry")]
+        return panel if len(own) == len(panel.symbols) else panel.columns(own)
+
+    def bars(self, timeframe: pd.Timedelta) -> int:
+        """`lookback` in bars of this timeframe."""
+        if isinstance(self.lookback, int):
+            return self.lookback
+        return max(round(pd.Timedelta(self.lookback) / timeframe), 1)
+
+    def silence(self, panel: Panel) -> str:
+        """Why it has nothing to say on this panel, "" if it may have."""
+        own = self.sees(panel)
+        if not own.symbols:
+            return f"no {self.trades} instrument among {', '.join(panel.symbols)}"
+        bars = self.bars(panel.timeframe)
+        if len(panel) < bars:
+            return f"needs {bars:,} bars of history, there are {len(panel):,}"
+        for name in self.needs:
+            told = own.context.get(name)
+            if told is None or not np.isfinite(told.to_numpy(dtype=np.float64)).any():
+                return f"nothing is known of {name}"
+        return ""
 
     def having(self, **parameters: Any) -> Strategy:
-        """The same strategy with other parameters."""
-        return replace(self, parameters={**self.parameters, **parameters})
+        """The same strategy with other parameters; what was calibrated was another."""
+        return replace(self, parameters={**self.parameters, **parameters}, calibration=None)
 
     def votes(self, panel: Panel) -> Votes:
         """Votes over the panel's history; a vote outside its regime has side 0."""
-        raw = self(panel)
-        return replace(raw, side=raw.side.where(self.allowed(panel, raw.side), 0))
+        votes = self(panel)
+        return replace(votes, side=votes.side.where(self.allowed(panel, votes.side), 0))
 
     def allowed(self, panel: Panel, side: pd.DataFrame) -> pd.DataFrame:
         """Where the regime lets this strategy vote that way: in its regimes, longs in risk-on.
 
         Raises UsageError if the panel carries no labels: on a short window they would be unknown.
         """
+        muted = self.muted(panel, side.to_numpy())
+        return pd.DataFrame(muted == "", panel.index, panel.close.columns)
+
+    def muted(self, panel: Panel, sides: Floats) -> np.ndarray:
+        """The rule that mutes a vote of each side (bars, symbols), "" where none does."""
         if "regime" not in panel.context or "risk_on" not in panel.context:
             raise UsageError("the panel has no regime labels; pass it through with_regime first")
-        codes = [float(Regime[name.upper()]) for name in self.regimes]
-        fits = panel.context["regime"].isin(codes)
-        longs_ok = (panel.context["risk_on"] == 1.0).to_numpy()[:, None]
-        return fits & ((side <= 0) | longs_ok)
+        codes = panel.context["regime"].to_numpy()
+        fits = np.isin(codes, [float(Regime[name.upper()]) for name in self.regimes])
+        risk_on = (panel.context["risk_on"].to_numpy() == 1.0)[:, None]
+        longs_ok = risk_on | self.holds_risk_off
+        return np.select([~fits, (sides > 0) & ~longs_ok], ["OUT_OF_REGIME", "RISK_OFF"], "")
 
     def signals(self, snapshot: Snapshot) -> list[Signal]:
         """The votes at the snapshot's close, muted ones included and marked."""
-        window = snapshot.panel.tail(self.lookback)
+        window = snapshot.panel.tail(self.bars(snapshot.panel.timeframe))
         votes = self(window)
-        sides = votes.side.iloc[[-1]]
-        exits = np.zeros(sides.shape[1], bool) if votes.exit is None else _last(votes.exit)
-        if not (sides.to_numpy().any() or exits.any()):
-            return []
-        allowed = _last(self.allowed(window.tail(1), sides))
-        return self.told(window.symbols, _last(sides), _last(votes.confidence), allowed, exits)
+        last = slice(len(window) - 1, None)
+        said = votes.side.to_numpy()[last].any()
+        leaves = votes.exit is not None and votes.exit.to_numpy()[last].any()
+        return self.told(window.tail(1), votes, last)[0] if said or leaves else []
 
-    def told(
-        self, symbols: Sequence[str], sides: Floats, confidences: Floats, allowed: Bools,
-        exits: Bools,
-    ) -> list[Signal]:  # fmt: skip
-        """One row of votes as signals; all arguments have one cell a symbol."""
-        return [
-            Signal(
-                self.name, self.category, symbol, int(side), float(confidence),
-                muted="" if may else "regime", from_text=self.from_text, exit=bool(leave),
+    def told(self, panel: Panel, votes: Votes, rows: Any = slice(None)) -> list[list[Signal]]:
+        """Some rows of the votes as signals, a list a row; the panel has those rows only."""
+        sides, confidences = votes.side.to_numpy()[rows], votes.confidence.to_numpy()[rows]
+        exits = np.zeros(sides.shape, bool) if votes.exit is None else votes.exit.to_numpy()[rows]
+        muted = self.muted(panel, sides)
+        codes = panel.context["regime"].to_numpy()
+        known = np.zeros(len(sides), np.int64)
+        if self.calibration is not None:
+            known = self.calibration.outcomes(panel.close_times)
+        bars: list[list[Signal]] = [[] for _ in sides]
+        for t, j in zip(*(k.tolist() for k in np.nonzero((sides != 0) | exits)), strict=True):
+            rule, regime = str(muted[t, j]), Regime(int(codes[t, j])).name.lower()
+            bars[t].append(
+                Signal(
+                    self.name, self.category, panel.symbols[j], int(sides[t, j]),
+                    float(confidences[t, j]), self.why_muted(rule, regime), rule, self.from_text,
+                    bool(exits[t, j]), regime, int(known[t]),
+                )  # fmt: skip
             )
-            for symbol, side, confidence, may, leave in zip(
-                symbols, sides, confidences, allowed, exits, strict=True
-            )
-            if side or leave
-        ]  # fmt: skip
+        return bars
+
+    def why_muted(self, rule: str, regime: str) -> str:
+        """The rule in words."""
+        if rule == "OUT_OF_REGIME":
+            return f"votes in {', '.join(sorted(self.regimes))}; this is {regime}"
+        return "no new longs: BTC is below its 200-day mean" if rule == "RISK_OFF" else ""
 
 
-def _last(frame: pd.DataFrame) -> np.ndarray:
-    return frame.to_numpy()[-1]
+def ask(
+    voters: Sequence[Voter], snapshot: Snapshot
+) -> tuple[list[Signal], dict[str, str]]:
+    """Everybody's signals at one close, each asked alone; and of those who broke, by name, how."""
+    signals: list[Signal] = []
+    faults: dict[str, str] = {}
+    for voter in voters:
+        try:
+            signals += voter.signals(snapshot)
+        except Exception as fault:  # noqa: BLE001  whatever a plug-in raises, the others go on
+            faults[voter.name] = told_fault(fault)
+    return signals, faults
+
+
+def told_fault(fault: Exception) -> str:
+    """What a strategy raised, in a line."""
+    said = " ".join(str(fault).split())
+    return said if isinstance(fault, WorkbenchError) else f"{type(fault).__name__}: {said}"
+
+
+def _cells(name: str, part: str, given: object, panel: Panel) -> np.ndarray:
+    """What a strategy said, as numbers (bars, symbols). Raises ContractBroken if it cannot be."""
+    if given is None and part == "exit":
+        return np.zeros(panel.close.shape)
+    if not isinstance(given, pd.DataFrame):
+        raise ContractBroken(f"{name}: {part} is {type(given).__name__}; it must be a frame")
+    if given.shape != panel.close.shape:
+        raise ContractBroken(
+            f"{name}: {part} has {given.shape[0]} rows and {given.shape[1]} columns; the panel it"
+            f" was asked about has {panel.close.shape[0]} and {panel.close.shape[1]}"
+        )
+    if not given.index.equals(panel.index) or list(given.columns) != list(panel.symbols):
+        raise ContractBroken(f"{name}: {part} does not lie on the panel's rows and symbols")
+    try:
+        return given.to_numpy(dtype=np.float64, na_value=np.nan)
+    except (TypeError, ValueError):
+        raise ContractBroken(f"{name}: a cell of {part} is not a number") from None
+
+
+def _spread(part: np.ndarray, here: Sequence[int], panel: Panel) -> np.ndarray:
+    """Cells of some symbols among those of the panel; nothing (0) in the others."""
+    whole = np.zeros(panel.close.shape, part.dtype)
+    whole[:, here] = part
+    return whole
 
 
 def strategy(
-    *, category: str, regimes: set[str], lookback: int, from_text: bool = False
+    *,
+    category: str,
+    regimes: set[str],
+    lookback: int | str,
+    from_text: bool = False,
+    needs: Sequence[str] = (),
+    trades: str = "spot",
+    holds_risk_off: bool = False,
 ) -> Callable[[VoteFunction], Strategy]:
-    """Declare a function of the panel as a strategy. `lookback`: bars it needs for its last row.
+    """Declare a function of the panel as a strategy; for the arguments see `Strategy`.
 
-    Raises UsageError for an unknown category or regime.
+    Raises UsageError for an unknown category, regime or instrument, or a lookback that is none.
     """
     if category not in CATEGORIES:
         raise UsageError(f"category {category!r} is not one of {', '.join(CATEGORIES)}")
     known = {regime.name.lower() for regime in Regime if regime is not Regime.UNKNOWN}
     if not regimes <= known:
         raise UsageError(f"regime {sorted(regimes - known)[0]!r} is not one of {sorted(known)}")
+    if trades not in INSTRUMENTS:
+        raise UsageError(f"trades {trades!r} is not one of {', '.join(INSTRUMENTS)}")
+    if not _is_history(lookback):
+        raise UsageError(f"lookback {lookback!r} is no history; write 400 (bars) or '30D'")
 
     def declare(function: VoteFunction) -> Strategy:
-        name = getattr(function, "__name__", "strategy")
-        return Strategy(function, name, category, frozenset(regimes), lookback, from_text)
+        return Strategy(
+            function, getattr(function, "__name__", "strategy"), category, frozenset(regimes),
+            lookback, from_text, tuple(needs), trades, holds_risk_off,
+        )  # fmt: skip
 
     return declare
+
+
+def _is_history(lookback: int | str) -> bool:
+    if isinstance(lookback, int):
+        return lookback > 0
+    try:
+        return pd.Timedelta(lookback) > pd.Timedelta(0)
+    except ValueError:
+        return False
 
 
 def combine(
