@@ -220,6 +220,7 @@ def cycle_row(cycle: Cycle) -> dict[str, Any]:
         "as_of": cycle.as_of, "source": cycle.source, "signals": cycle.signals,
         "verdicts": cycle.verdicts, "reasons": ruling.reasons, "orders": ruling.orders,
         "fills": cycle.fills, "book": ruling.book, "cases": cycle.cases, "marks": cycle.marks,
+        "faults": cycle.faults,
     }  # fmt: skip
     return to_plain(record)
 

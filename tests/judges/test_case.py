@@ -63,7 +63,7 @@ def test_the_hash_is_the_same_in_any_process(seed: str) -> None:
 
 def test_the_hash_is_of_readable_sorted_json_that_names_its_schema() -> None:
     content = json.loads(canonical(RICH))
-    assert content["schema"] == 1
+    assert content["schema"] == 2
     assert content["as_of"] == "2024-03-05T12:00:00Z"
     assert list(content) == sorted(content)
     assert any("Märkte fallen" in headline[3] for headline in content["headlines"])

@@ -131,7 +131,7 @@ def test_every_signal_ended_where_the_page_says_it_did(told: Told) -> None:
         for signal in done.signals:
             counted = [s.side for s in done.signals if s.symbol == signal.symbol and not s.muted]
             if signal.muted:
-                end = ("vote", "OUT_OF_REGIME")
+                end = ("vote", signal.muted)
             elif len(set(counted)) == 2:
                 end = ("vote", "CONFLICT")
             elif signal.symbol not in decided:
@@ -159,7 +159,7 @@ def test_every_signal_has_exactly_one_end_with_a_name(told: Told) -> None:
     reasons = {reason.name for reason in Reason}
     taken = {"ACCEPTED", "CLAMPED"}
     rules = {
-        "vote": {"OUT_OF_REGIME", "CONFLICT", "TEXT_ALONE"},
+        "vote": {"OUT_OF_REGIME", "RISK_OFF", "CONFLICT", "TEXT_ALONE"},
         "judge": {"SKIP"},
         "risk": reasons - taken,
         "traded": taken,

@@ -300,7 +300,18 @@ def test_a_muted_signal_is_kept_and_says_why() -> None:
     panel = labelled([1.0], [1.0])
     voter = strategy(category="trend", regimes={"trending"}, lookback=1)(always_long)
     (signal,) = voter.signals(Snapshot(panel.close_times[-1], panel))
-    assert signal == Signal("always_long", "trend", SYMBOL, 1, 60.0, muted="regime")
+    assert signal == Signal(
+        "always_long", "trend", SYMBOL, 1, 60.0, "votes in trending; this is ranging",
+        muted="OUT_OF_REGIME", regime="ranging",
+    )  # fmt: skip
+
+
+def test_a_long_in_risk_off_is_muted_by_that_name() -> None:
+    panel = labelled([2.0], [0.0])
+    voter = strategy(category="trend", regimes={"trending"}, lookback=1)(always_long)
+    (signal,) = voter.signals(Snapshot(panel.close_times[-1], panel))
+    assert (signal.muted, signal.regime) == ("RISK_OFF", "trending")
+    assert "200-day" in signal.reason
 
 
 def test_other_parameters_are_another_strategy_and_leave_the_first_alone() -> None:

@@ -17,7 +17,7 @@ import pandas as pd
 
 from workbench.domain import Case, DataError, Panel, Regime, Signal, Snapshot
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 def build_cases(
@@ -108,7 +108,8 @@ def canonical(case: Case) -> str:
         "side": case.side,
         "regime": case.regime,
         "signals": sorted(
-            [s.strategy, s.category, s.side, _fixed(s.confidence, 2), s.muted] for s in case.signals
+            [s.strategy, s.category, s.side, _fixed(s.confidence, 2), s.outcomes, s.muted]
+            for s in case.signals
         ),
         "features": {name: _fixed(value) for name, value in case.features.items()},
         "headlines": sorted(

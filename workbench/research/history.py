@@ -108,6 +108,7 @@ def _framed(bars: Mapping[int, Sequence[Signal]], panel: Panel) -> pd.DataFrame:
         for signal in signals
     ]
     frame = pd.DataFrame(rows, columns=["t", "column", "time", *Signal._fields])
+    frame = frame.astype({"t": np.int64, "column": np.int64, "side": np.int64})
     frame["time"] = pd.DatetimeIndex(frame["time"], tz="UTC").as_unit("us")
     return frame.sort_values(["t", "column", "strategy"], ignore_index=True)
 

@@ -34,7 +34,11 @@ class Ballot(Strategy):
 
         Raises what `honest_votes` raises.
         """
-        votes = honest_votes(strategy, panel, tried)
+        return cls.counted(strategy, panel, honest_votes(strategy, panel, tried))
+
+    @classmethod
+    def counted(cls, strategy: Strategy, panel: Panel, votes: Votes) -> Self:
+        """The strategy with the votes it cast on this panel."""
         bars = zip(panel.bar_numbers.tolist(), strategy.told(panel, votes), strict=True)
         own = {f.name: getattr(strategy, f.name) for f in fields(Strategy)}
         return cls(**own, cast={number: signals for number, signals in bars if signals})

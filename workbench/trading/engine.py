@@ -25,7 +25,7 @@ from workbench.files import beside
 from workbench.journal import Entry, Journal, JournalLog, book_from
 from workbench.journal_json import to_plain
 from workbench.ports import Progress
-from workbench.strategies.ballot import Ballot
+from workbench.strategies.ballot import Ballot, cast
 from workbench.trading.control import KIND, Control, halting, obey, read_control
 from workbench.trading.lease import Heartbeat, beat, lease
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from workbench.data.snapshot import World
     from workbench.desk import Desk
 
+DISABLED = "disabled"  # the kind of row that names a strategy which broke a promise
 CONTROL_S = 0.2  # how often the orders are looked up
 BEAT_S = 0.5
 
@@ -121,7 +122,7 @@ def paper(
     with lease(beside(journal.path, ".lease"), holder):
         row = run_row(desk, world)
         book, first = begin(journal, row, desk, world, another)
-        voted = [Ballot.of(strategy, world.panel) for strategy in desk.strategies]
+        voted = ballots(journal, desk, world)
         running = replace(desk, strategies=voted, journal=JournalLog(journal))
         pulse = _Pulse(
             journal, clock, holder, row["mode"], first - world.start, len(world.panel) - world.start
@@ -172,6 +173,28 @@ def begin(
     if at[0] < world.start:
         raise DataError(f"{journal.path} stands at {as_of}, which is no bar of this run's data")
     return book_from(done[0].body), int(at[0]) + 1
+
+
+def ballots(journal: Journal, desk: Desk, world: World) -> list[Ballot]:
+    """Everybody's votes on the run's bars. Who breaks a promise is out for the whole run, restarts
+    included: a row names it and what it broke, and the others go on.
+
+    Raises DataError if nobody is left.
+    """
+    out = disabled(journal)
+    left = [strategy for strategy in desk.strategies if strategy.name not in out]
+    voters, votes, broken = cast(left, world.panel)
+    at = world.panel.index[world.start].to_pydatetime()
+    rows = [{"strategy": name, "error": error} for name, error in broken.items()]
+    journal.append_many((DISABLED, row, at) for row in rows)
+    return [Ballot.counted(voter, world.panel, votes[voter.name]) for voter in voters]
+
+
+def disabled(journal: Journal) -> dict[str, str]:
+    """The strategies that are out of the journal's last run, and what each broke."""
+    last = last_run(journal)
+    rows = journal.rows(DISABLED, after=last.seq) if last is not None else ()
+    return {row.body["strategy"]: row.body["error"] for row in rows}
 
 
 def last_run(journal: Journal) -> Entry | None:

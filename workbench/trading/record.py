@@ -23,12 +23,12 @@ from workbench.journal import Entry, Head, Journal, book_from
 from workbench.research.history import JUDGED, ending
 from workbench.research.replay import blocks_series
 from workbench.strategies.vote import counting
-from workbench.trading.engine import last_run
+from workbench.trading.engine import disabled, last_run
 
 FILLS = ("time", "symbol", "side", "quantity", "price", "fee", "reason")
 SIGNALS = (
-    "time", "symbol", "strategy", "category", "side", "confidence", "muted", "from_text",
-    "verdict", "stage", "rule",
+    "time", "symbol", "strategy", "category", "side", "confidence", "muted", "from_text", "regime",
+    "outcomes", "verdict", "stage", "rule",
 )  # fmt: skip
 ACCOUNTS = ("as_of", "equity", "cash", "deployed", "tripped", "halted")
 
@@ -37,7 +37,8 @@ ACCOUNTS = ("as_of", "equity", "cash", "deployed", "tripped", "halted")
 class Record:
     """A journal's last run up to `head`. `read_on` gives the same run with what was added since.
 
-    `run` is the row that began it; `last` the body of the last bar, None before the first.
+    `run` is the row that began it; `last` the body of the last bar, None before the first;
+    `disabled` the strategies that broke a promise and are out, and what each broke.
     The tables hold a row for each bar, fill, vote and verdict, as tuples in the order of their
     columns; the properties give them as frames.
     """
@@ -47,6 +48,7 @@ class Record:
     head: Head
     began: int
     last: Mapping[str, Any] | None = None
+    disabled: Mapping[str, str] = field(default_factory=dict[str, str])
     rows: Sequence[int] = ()
     accounts: Sequence[tuple[Any, ...]] = ()
     fill_rows: Sequence[tuple[Any, ...]] = ()
@@ -72,7 +74,8 @@ class Record:
             return self
         held = (self.rows, self.accounts, self.fill_rows, self.vote_rows, self.verdict_rows)
         joined = [[*old, *new] for old, new in zip(held, tables, strict=True)]
-        return type(self)(self.path, self.run, head, self.began, last, *joined)
+        out = disabled(journal)
+        return type(self)(self.path, self.run, head, self.began, last, out, *joined)
 
     # --- what it is -------------------------------------------------------------------------------
 
@@ -271,7 +274,7 @@ def _votes(body: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         reason, verdict = body["reasons"].get(symbol, ""), decided.get(symbol, "")
         for vote, counted in zip(own, counts, strict=True):
             end = ending(vote["muted"], conflict, bool(counted), verdict, reason)
-            cells = (vote[name] for name in SIGNALS[1:8])
+            cells = (vote[name] for name in SIGNALS[1:10])
             rows.append((body["as_of"], *cells, verdict, *end))
     return rows
 
