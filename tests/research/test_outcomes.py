@@ -34,20 +34,23 @@ def of(bars: list[Bar], side: int = 1, limits: Limits = SHORTS, costs: Costs = F
     return outcomes(world({X: bars}).panel, cells((0, X, side)), limits, costs).iloc[0]
 
 
-def single(panel: Panel, t: int, symbol: str, side: int) -> Proposal:
-    """A proposal that wants one entry, with full confidence, and nothing else."""
+def single(
+    panel: Panel, t: int, symbol: str, side: int, leave: pd.DataFrame | None = None
+) -> Proposal:
+    """A proposal that wants one entry, with full confidence, and nothing else but to leave."""
     want = pd.DataFrame(0.0, panel.index, list(panel.symbols))
     want.iloc[t, panel.symbols.index(symbol)] = side
-    return Proposal(want, want.abs() * 100.0, want.abs(), want.isna())
+    return Proposal(want, want.abs() * 100.0, want.abs(), want.isna() if leave is None else leave)
 
 
 def agrees_with_replay(
-    panel: Panel, wanted: pd.DataFrame, limits: Limits, costs: Costs
-) -> pd.DataFrame:
+    panel: Panel, wanted: pd.DataFrame, limits: Limits, costs: Costs,
+    leave: pd.DataFrame | None = None,
+) -> pd.DataFrame:  # fmt: skip
     """Assert that each outcome is the replay's one trade, or that it made none; the outcomes."""
-    told = outcomes(panel, wanted, limits, costs)
+    told = outcomes(panel, wanted, limits, costs, exit=leave)
     for cell, outcome in zip(wanted.itertuples(), told.to_dict("records"), strict=True):
-        proposal = single(panel, cell.t, cell.symbol, cell.side)
+        proposal = single(panel, cell.t, cell.symbol, cell.side, leave)
         run = replay(panel, proposal, limits, costs)
         made = trades(run.fills)
         if made.empty:
@@ -90,6 +93,60 @@ def test_a_short_gains_what_the_price_loses() -> None:
     assert told["reason"] == "trail"
     assert told["exit"] == pytest.approx((97.0 + 90.0 * 1.015) / 2.0, rel=1e-12)
     assert told["return"] == pytest.approx(1.0 - told["exit"] / 100.0, rel=1e-12)
+
+
+def leaving(panel: Panel, *bars: int) -> pd.DataFrame:
+    """An exit asked at the close of these bars."""
+    leave = pd.DataFrame(False, panel.index, list(panel.symbols))
+    leave.iloc[list(bars)] = True
+    return leave
+
+
+RISEN = [*flat(bars=2), *flat(101.0), *flat(102.0), *flat(100.5, bars=2)]
+
+
+@pytest.mark.parametrize(
+    ("asked", "price", "bars"),
+    [
+        ((2,), 102.0, 2),  # asked at the close of 101, filled at the next open
+        ((0, 3), 100.5, 3),  # at the close that wants the entry there is nothing to leave yet
+        ((2, 3, 4), 102.0, 2),  # the first one counts
+    ],
+)
+def test_a_strategys_own_exit_is_filled_at_the_next_open(
+    asked: tuple[int, ...], price: float, bars: int
+) -> None:
+    panel = world({X: RISEN}).panel
+    told = outcomes(panel, cells((0, X, 1)), SHORTS, FEES, exit=leaving(panel, *asked)).iloc[0]
+    assert (told["reason"], told["exit"], told["bars"]) == ("exit", price, bars)
+    net = (price - 100.0) / 100.0 - 0.001 * (1.0 + price / 100.0)
+    assert told["return"] == pytest.approx(net, rel=1e-12)
+
+
+def test_an_exit_waits_for_the_next_usable_open_and_a_rung_before_it_keeps_its_price() -> None:
+    """Half at 103; asked at the close of that bar; the next bar is missing."""
+    story = [*flat(bars=2), (100.0, 103.0, 100.0, 103.0), MISSING, *flat(104.0, bars=2)]
+    panel = world({X: story}).panel
+    told = outcomes(panel, cells((0, X, 1)), SHORTS, FREE, exit=leaving(panel, 2)).iloc[0]
+    assert (told["reason"], told["bars"]) == ("exit", 3)
+    assert told["exit"] == pytest.approx(103.5, rel=1e-12)
+
+
+def test_a_stop_before_the_exit_is_a_stop() -> None:
+    panel = world({X: [*flat(bars=2), (100.0, 100.0, 97.0, 97.0), *flat(97.0, bars=2)]}).panel
+    told = outcomes(panel, cells((0, X, 1)), SHORTS, FREE, exit=leaving(panel, 2)).iloc[0]
+    assert (told["reason"], told["exit"]) == ("stop", 98.0)
+
+
+def test_an_exit_that_is_not_of_the_panel_is_refused() -> None:
+    panel = world({X: flat(bars=3)}).panel
+    for wrong, says in (
+        (leaving(panel, 1).iloc[1:], "does not lie on the panel"),
+        (leaving(panel, 1).rename(columns={X: "Y/USDT"}), "does not lie on the panel"),
+        (leaving(panel, 1).astype(float), "neither True nor False"),
+    ):
+        with pytest.raises(UsageError, match=says):
+            outcomes(panel, cells((0, X, 1)), exit=wrong)
 
 
 def test_a_share_of_one_takes_all_profit_at_the_target() -> None:
@@ -190,7 +247,10 @@ def test_on_rough_markets_too(seed: int, share: float, costly: bool, shorts: boo
     )
     limits = Limits(take_profit_share=share, allow_short=shorts, min_notional=10.0)
     costs = Costs(step=0.001, max_participation=0.01) if costly else FREE
-    agrees_with_replay(panel, random_cells(panel, 6, seed), limits, costs)
+    wanted, rng = random_cells(panel, 6, seed), np.random.default_rng(seed)
+    agrees_with_replay(panel, wanted, limits, costs)
+    leave = pd.DataFrame(rng.random(panel.close.shape) < 0.1, panel.index, list(panel.symbols))
+    agrees_with_replay(panel, wanted, limits, costs, leave)
 
 
 def test_every_kind_of_end_is_among_the_rough_ones() -> None:

@@ -2,7 +2,7 @@
 
 One entry in an otherwise empty book of the full capital, ruled and filled by the same functions as
 every other: the gate answers it at its close, the next open fills it, and stop, rung and trail run
-until it is flat. A strategy's own exit is not asked; nothing here knows a judge.
+until it is flat, or a strategy's own exit asks it to be. Nothing here knows a judge.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ def kernel(fingerprint: str) -> Kernel:
 
     @njit(cache=True, nogil=True)
     def run(
-        rows: Ints, columns: Ints, sides: Floats, market: Floats, days: Ints, first_bar: int,
+        rows: Ints, columns: Ints, sides: Floats, leave: Bools, market: Floats, days: Ints,
+        first_bar: int,
         start: Floats, fills: Floats, counts: Ints, flat: Bools, fates: Ints,
         limits: Limits, costs: Costs,
     ) -> None:  # fmt: skip
@@ -57,6 +58,8 @@ def kernel(fingerprint: str) -> Kernel:
             n, t = 0, 1
             while t < len(own) and (book[0, a.PENDING] != 0.0 or book[0, a.SIDE] != 0.0):
                 n = trade(book, account, own, fills[k], n, t, first_bar + first + t, limits, costs)
+                if leave[first + t, j] and book[0, a.SIDE] != 0.0:
+                    book[0, a.EXIT_ASKED] = 1.0  # as the gate does with a claim to leave
                 t += 1
             counts[k] = n
             flat[k] = book[0, a.PENDING] == 0.0 and book[0, a.SIDE] == 0.0
@@ -70,27 +73,31 @@ def outcomes(
     limits: Limits | None = None,
     costs: Costs | None = None,
     capital: float = 10_000.0,
+    exit: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """What came of each cell (`t` row of the panel, `symbol`, `side` -1 or +1), one row a cell.
 
-    The entry has `max_position` of the capital at close t, as if its confidence were full.
+    The entry has `max_position` of the capital at close t, as if its confidence were full. `exit`
+    (bool, bars x symbols) is where a strategy leaves its own trades: asked at that close, filled at
+    the next open; an entry that is only wanted at that close is none of them.
     Columns: opened and closed (open times of the bars), entry and mean exit price, return (net of
     every fee over the entry notional, as in `metrics.trades`), reason (of the last exit), bars
     (from entry to last exit; 0: within one). Without a whole trade the return is NaN and the reason
     says why: "open" at the panel's end, "void" where the next open is missing, "refused" where the
     gate would take the entry from nobody (a short where there are none, a stale bar). Overlapping
-    cells know nothing of each other. Raises UsageError naming the cell that is not on the panel.
+    cells know nothing of each other. Raises UsageError naming the cell that is not on the panel, or
+    if `exit` does not lie on it.
     """
     limits, costs = limits or Limits(), costs or Costs()
     rows, columns, sides = _cells(panel, cells)
-    n = len(cells)
+    leave, n = _leave(panel, exit), len(cells)
     fills = np.zeros((n, MOST_FILLS, a.FILL_COLUMNS))
     counts, flat, fates = np.zeros(n, np.int64), np.zeros(n, bool), np.full((n, 1), -1, np.int64)
     if n:
         facts = daily_facts(panel.close.to_numpy(), panel.volume.to_numpy(), panel.open_days)
         start = Book.start(panel.symbols, capital, panel.index[0]).account
         kernel(rules_fingerprint())(
-            rows, columns, sides, market_array(panel, facts), panel.days,
+            rows, columns, sides, leave, market_array(panel, facts), panel.days,
             int(panel.bar_numbers[0]), start, fills, counts, flat, fates, limits, costs,
         )  # fmt: skip
     accepted = np.isin(fates[:, 0], (int(Reason.ACCEPTED), int(Reason.CLAMPED)))
@@ -114,6 +121,17 @@ def _cells(panel: Panel, cells: pd.DataFrame) -> tuple[Ints, Ints, Floats]:
             " is -1 or 1"
         )
     return rows, columns, sides
+
+
+def _leave(panel: Panel, exit: pd.DataFrame | None) -> Bools:
+    """Where the trades are left, (bars, symbols)."""
+    if exit is None:
+        return np.zeros(panel.close.shape, np.bool_)
+    if not exit.index.equals(panel.index) or list(exit.columns) != list(panel.symbols):
+        raise UsageError("exit does not lie on the panel's rows and symbols")
+    if any(dtype != np.bool_ for dtype in exit.dtypes):
+        raise UsageError("exit has cells that are neither True nor False")
+    return np.ascontiguousarray(exit.to_numpy(np.bool_))
 
 
 def _told(panel: Panel, fills: Floats, counts: Ints, flat: Bools, accepted: Bools) -> pd.DataFrame:
