@@ -19,10 +19,30 @@ import pandas as pd
 import polars as pl
 
 from workbench.arrays import Floats, Ints
-from workbench.data.context import FED_VENUES, FEEDS, MACRO, SAMPLE, gather, known_odds, stale
+from workbench.data.carry import pair_bars
+from workbench.data.context import (
+    FED_VENUES,
+    FEEDS,
+    FUNDING,
+    MACRO,
+    SAMPLE,
+    gather,
+    known_odds,
+    stale,
+)
 from workbench.data.join import US_PER_HOUR, age_hours, instants, micros
-from workbench.data.lake import Lake
-from workbench.domain import DataError, Headline, Panel, Snapshot, UsageError, parse_timeframe
+from workbench.data.lake import Lake, SeriesName
+from workbench.domain import (
+    CARRY,
+    DataError,
+    Headline,
+    Panel,
+    Snapshot,
+    UsageError,
+    is_carry,
+    parse_timeframe,
+    underlying,
+)
 
 HEADLINES_SHOWN = 20
 HEADLINE_HOURS = 24
@@ -135,8 +155,9 @@ def load_world(
 ) -> World:
     """Read candles of `symbols` and join everything else as of each bar's close.
 
-    No symbols means all the venue has. `start` and `end` are open times, both inclusive; a bare
-    date as `end` is that whole day, and a time without a zone is UTC. The panel begins
+    No symbols means all the venue has candles of; pairs (BTC/USDT~carry) have to be named and are
+    built from the legs that `carries` looks for. `start` and `end` are open times, both inclusive;
+    a bare date as `end` is that whole day, and a time without a zone is UTC. The panel begins
     `warmup_bars` earlier where there is data. Raises UsageError or DataError naming the nearest
     valid symbol or range.
     """
@@ -188,7 +209,9 @@ def _symbols(lake: Lake, venue: str, symbols: Sequence[str], timeframe: str) -> 
         offer = f"it has candles of {', '.join(known)}" if known else "it has no candles at all"
         raise DataError(f"the lake {lake.root} has no {timeframe} candles of {venue}; {offer}")
     for symbol in symbols:
-        if symbol not in there:
+        if is_carry(symbol):
+            _whole_pair(lake, venue, symbol, timeframe)
+        elif symbol not in there:
             near = (difflib.get_close_matches(symbol, there, n=1, cutoff=0.0) or there)[0]
             raise UsageError(
                 f"{venue} has no {timeframe} candles of {symbol}; the nearest is {near}"
@@ -204,12 +227,12 @@ def _candles(
     since = None if first is None else (first - warmup).to_pydatetime()
     until = None if last is None else last.to_pydatetime()
     candles = {}
-    in_time = pl.col("available_at") <= pl.col("event_time") + 2 * parse_timeframe(timeframe)
     for symbol in symbols:
-        rows = lake.read("ohlcv", venue, symbol, timeframe, since, until)
-        rows = rows.filter(in_time)  # a bar told only later was a hole when it was to be traded
+        rows = _read(lake, venue, symbol, timeframe, since, until)
         if rows.is_empty() or (first is not None and rows["event_time"][-1] < first):
-            stored = lake.read("ohlcv", venue, symbol, timeframe)["event_time"]
+            stored = _read(lake, venue, symbol, timeframe)["event_time"]
+            if stored.is_empty():
+                raise DataError(f"{venue} {symbol} {timeframe} has no bar that was told in time")
             raise UsageError(
                 f"{venue} {symbol} {timeframe} has no candle from {first or 'its start'} to"
                 f" {last or 'its end'}; it has {stored[0]:%Y-%m-%d %H:%M}"
@@ -217,6 +240,54 @@ def _candles(
             )
         candles[symbol] = rows
     return candles
+
+
+def carries(lake: Lake, venue: str, timeframe: str) -> tuple[str, ...]:
+    """The pairs that a lake can build: those with spot, perpetual and funding of one exchange."""
+    there = frozenset(lake.series())
+    spots = [n for n in there if n[:2] == ("ohlcv", venue) and n.timeframe == timeframe]
+    pairs = sorted(spot.symbol + CARRY for spot in spots)
+    return tuple(s for s in pairs if there.issuperset(_legs(venue, s, timeframe)))
+
+
+def _legs(venue: str, symbol: str, timeframe: str) -> tuple[SeriesName, SeriesName, SeriesName]:
+    """Spot, perpetual and funding of a pair, all of the exchange whose spot venue this is."""
+    exchange, market = venue.removesuffix("_spot"), underlying(symbol)
+    return (
+        SeriesName("ohlcv", venue, market, timeframe),
+        SeriesName("ohlcv", f"{exchange}_perp", market, timeframe),
+        SeriesName("funding", exchange, market, FUNDING.timeframe),
+    )
+
+
+def _whole_pair(lake: Lake, venue: str, symbol: str, timeframe: str) -> None:
+    """Raises UsageError naming the leg that is not there."""
+    there = lake.series()
+    for leg, name in zip(
+        ("spot", "perpetual", "funding"), _legs(venue, symbol, timeframe), strict=True
+    ):
+        if name not in there:
+            can = ", ".join(carries(lake, venue, timeframe)) or "none"
+            raise UsageError(
+                f"{symbol} cannot be built: its {leg} is not there ({name}); pull or import it."
+                f" The pairs of {venue} {timeframe} that can be built: {can}"
+            )
+
+
+def _read(
+    lake: Lake, venue: str, symbol: str, timeframe: str,
+    since: datetime | None = None, until: datetime | None = None,
+) -> pl.DataFrame:  # fmt: skip
+    """The bars that were told in time: one told only later was a hole when it was to be traded."""
+    in_time = pl.col("available_at") <= pl.col("event_time") + 2 * parse_timeframe(timeframe)
+    if not is_carry(symbol):
+        return lake.read("ohlcv", venue, symbol, timeframe, since, until).filter(in_time)
+    # from the legs' first bar on, whenever the panel begins: an index told of by where it is looked
+    # at from would mean another price to a book that is held over a restart
+    *legs, funding = _legs(venue, symbol, timeframe)
+    spot, perp = (lake.read(*leg, end=until).filter(in_time) for leg in legs)
+    bars = pair_bars(spot, perp, lake.read(*funding), parse_timeframe(timeframe))
+    return bars if since is None else bars.filter(pl.col("event_time") >= since)
 
 
 def _panel(
