@@ -50,10 +50,10 @@ def cycle(book: Book, snapshot: Snapshot, desk: Desk) -> Book:
     fills = desk.broker.fills(book, bar, desk.limits, desk.costs)  # 5 since the last close
     book = settle(book, bar, fills, desk.limits)
     signals, faults = ask(desk.strategies, snapshot)  # 2 they vote alone
-    cases = build_cases(snapshot, signals, wanted(signals, book.symbols))
+    cases = build_cases(snapshot, signals, wanted(signals, book.symbols, desk.quorum))
     verdicts = desk.judge(cases)  # 3 may veto or shrink
     judged = multipliers(cases, verdicts, desk.reduce)
-    proposal = propose(signals, judged, book.symbols, regime_codes(snapshot))
+    proposal = propose(signals, judged, book.symbols, regime_codes(snapshot), desk.quorum)
     ruling = gate(book, bar, proposal, desk.limits, desk.costs)  # 4 has the last word
     desk.broker.execute(ruling.orders)  # 5 bars, a sandbox or an exchange
     desk.journal.append(

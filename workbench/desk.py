@@ -99,6 +99,7 @@ class Desk:
     broker: Broker = field(default_factory=BarBroker)
     journal: Log = field(default_factory=list[Cycle])
     reduce: float = 0.5
+    quorum: int = 1
     capital: float = 10_000.0
     source: Source = field(default_factory=Source)
     journal_path: Path = Path("var/journal.db")
@@ -115,12 +116,20 @@ class Desk:
             )
         if not 0.0 < self.reduce < 1.0:
             raise UsageError(f"desk.reduce is {self.reduce:g}; it must be between 0 and 1")
+        if not 1 <= self.quorum <= len(self.strategies):
+            raise UsageError(
+                f"desk.quorum is {self.quorum}; {len(self.strategies)} strategies vote, so it must"
+                f" be 1 to {len(self.strategies)}"
+            )
 
     @property
     def bars(self) -> int:
         """How many bars of history one snapshot carries."""
         a_day = round(parse_timeframe("1d") / parse_timeframe(self.source.timeframe))
-        return max(HISTORY_DAYS * max(a_day, 1), *(s.bars(parse_timeframe(self.source.timeframe)) for s in self.strategies))
+        return max(
+            HISTORY_DAYS * max(a_day, 1),
+            *(s.bars(parse_timeframe(self.source.timeframe)) for s in self.strategies),
+        )
 
     def world(
         self, start: str | None = None, end: str | None = None, progress: Progress | None = None
@@ -167,6 +176,7 @@ def load_desk(path: str | Path | None = None, **changed: Any) -> Desk:
         "limits": Limits(**settings.limits.model_dump()),
         "costs": Costs(**settings.costs.model_dump()),
         "reduce": table.reduce,
+        "quorum": table.quorum,
         "capital": table.capital,
         "source": Source(_place(data.lake, folder), data.venue, data.symbols, data.timeframe),
         "journal_path": folder / table.journal,

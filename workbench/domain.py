@@ -118,9 +118,7 @@ class Votes:
     exit: pd.DataFrame | None = None
 
     @classmethod
-    def of(
-        cls, panel: Panel, up: Any, down: Any, confidence: Any, exit: Any = None
-    ) -> Votes:
+    def of(cls, panel: Panel, up: Any, down: Any, confidence: Any, exit: Any = None) -> Votes:
         """Votes on `panel` from arrays (bars, symbols): long where `up`, short where `down`.
 
         `confidence` (0-100, NaN is 0) counts where there is a vote and is 0 elsewhere.
@@ -139,8 +137,9 @@ class Signal(NamedTuple):
     """One cell of a strategy's votes: an entry (side), an exit, or both.
 
     `muted` is the rule by which the vote does not count ("" if it does), `reason` says it in words;
-    `from_text`: it was read from words. `regime` is what the strategy voted in. `outcomes`: how many resolved trades the confidence was
-    calibrated on; 0 means that it is UNCALIBRATED, the strategy's own score and no probability.
+    `from_text`: it was read from words. `regime` is what the strategy voted in. `outcomes`: how
+    many resolved trades the confidence was calibrated on; 0 means that it is UNCALIBRATED, the
+    strategy's own score and no probability.
     """
 
     strategy: str

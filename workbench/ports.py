@@ -54,7 +54,8 @@ class Log(Protocol):
 
 
 class Desk(Protocol):
-    """All that one bar needs; `reduce` is what REDUCE leaves of a size."""
+    """All that one bar needs; `reduce` is what REDUCE leaves of a size, `quorum` how many votes
+    must agree before the judge is asked."""
 
     @property
     def strategies(self) -> Sequence[Voter]: ...
@@ -70,3 +71,5 @@ class Desk(Protocol):
     def journal(self) -> Log: ...
     @property
     def reduce(self) -> float: ...
+    @property
+    def quorum(self) -> int: ...

@@ -34,6 +34,7 @@ class _DeskTable(_Table):
     strategies: tuple[str, ...] = ("ema_adx", "rsi_bounce", "news_sentiment")
     judge: str = "rubric"
     reduce: float = 0.5
+    quorum: int = 1
     journal: Path = Path("var/journal.db")
 
 

@@ -110,7 +110,7 @@ def bar_by_bar(tape: Tape, limits: Limits, costs: Costs) -> tuple[list, np.ndarr
     """Run the page over the tape's panel; fills, equity and the last book."""
     panel = tape.panel
     desk = SimpleNamespace(
-        strategies=[tape], judge=tape.judge, limits=limits, costs=costs, reduce=0.5,
+        strategies=[tape], judge=tape.judge, limits=limits, costs=costs, reduce=0.5, quorum=1,
         broker=BarBroker(), journal=[],
     )  # fmt: skip
     book = Book.start(panel.symbols, 10_000.0, panel.index[0])

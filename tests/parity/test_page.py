@@ -38,7 +38,7 @@ def test_a_halted_book_takes_no_entry_on_either_path() -> None:
     book = Book.start(panel.symbols, 10_000.0, panel.index[0])
     book.account[a.HALTED] = 1.0
     desk = SimpleNamespace(
-        strategies=[tape], judge=tape.judge, limits=LOOSE, costs=LOOSE_COSTS, reduce=0.5,
+        strategies=[tape], judge=tape.judge, limits=LOOSE, costs=LOOSE_COSTS, reduce=0.5, quorum=1,
         broker=BarBroker(), journal=[],
     )  # fmt: skip
     for t in range(len(panel)):

@@ -120,6 +120,17 @@ def test_history_makes_the_trades_that_the_page_made(told: Told) -> None:
     assert told.walked.equity[-1] == pytest.approx(told.history.replay.book.equity, rel=1e-12)
 
 
+def test_with_a_quorum_history_and_page_ask_about_the_same_entries(told: Told) -> None:
+    cycles: list[Cycle] = []
+    desk = replace(told.desk, quorum=2)
+    walk(replace(desk, journal=cycles), told.world)
+    history = run_history(desk, told.world)
+    asked = [(c.as_of, case.symbol) for c in cycles for case in c.cases.values()]
+    assert sorted(asked) == sorted((case.as_of, case.symbol) for case in history.cases)
+    assert 0 < len(asked) < len(told.history.cases)
+    assert (history.signals["rule"] == "NO_QUORUM").any()
+
+
 def test_every_signal_ended_where_the_page_says_it_did(told: Told) -> None:
     """Worked out again from the record of each bar."""
     expected = {}
@@ -135,7 +146,7 @@ def test_every_signal_ended_where_the_page_says_it_did(told: Told) -> None:
             elif len(set(counted)) == 2:
                 end = ("vote", "CONFLICT")
             elif signal.symbol not in decided:
-                end = ("vote", "TEXT_ALONE")
+                end = ("vote", "TEXT_ALONE" if signal.from_text else "NO_QUORUM")
             elif decided[signal.symbol] is Decision.SKIP:
                 end = ("judge", "SKIP")
             else:
@@ -159,7 +170,7 @@ def test_every_signal_has_exactly_one_end_with_a_name(told: Told) -> None:
     reasons = {reason.name for reason in Reason}
     taken = {"ACCEPTED", "CLAMPED"}
     rules = {
-        "vote": {"OUT_OF_REGIME", "RISK_OFF", "CONFLICT", "TEXT_ALONE"},
+        "vote": {"OUT_OF_REGIME", "RISK_OFF", "CONFLICT", "TEXT_ALONE", "NO_QUORUM"},
         "judge": {"SKIP"},
         "risk": reasons - taken,
         "traded": taken,

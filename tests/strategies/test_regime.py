@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -114,6 +115,52 @@ def test_risk_on_is_off_until_190_days_are_known_and_follows_the_last_whole_day(
 
 def test_a_close_equal_to_its_mean_is_not_risk_on() -> None:
     assert set(risk_on(half_days([100.0] * 420))) == {0.0}
+
+
+def test_inside_its_band_around_the_mean_risk_stays_as_it_was() -> None:
+    """200 flat days at 100; then 100.9 (in the band: off as before), 103 (on), 99.5 (in the band:
+    on as before), 98 (off), 100.5 (off as before). The mean stays within 0.01 of 100."""
+    days = [100.0] * 200 + [100.9, 103.0, 99.5, 98.0, 100.5]
+    got = risk_on(half_days([day for day in days for _ in range(2)]))
+    assert got.iloc[401::2].tolist() == [0.0, 1.0, 1.0, 0.0, 0.0]
+
+
+def test_high_volatility_lasts_until_a_day_below_the_lower_quantile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A hundred days whose second close moves by 1, 2, ... 100 bp in shuffled order; then 95 (high:
+    above 90 in a hundred), 85 (between the two: still high) and 50 (over)."""
+    order = np.random.default_rng(5).permutation(100) + 1.0
+    closes, level = [], 1_000.0
+    for day, move in enumerate([*order.tolist(), 95.0, 85.0, 50.0, 50.0]):
+        closes += [level, level * math.exp((-1) ** day * move / 10_000.0)]
+        level = closes[-1]
+    strength(monkeypatch, [30.0] * len(closes))
+    got = labels(half_days(closes))
+    assert [got[t] for t in (201, 203, 205)] == [V, V, T]
+
+
+def test_a_pair_has_the_label_of_its_market_and_none_without_it() -> None:
+    panel = random_panel(2_400, seed=4)
+    pair = panel.columns(["BTC/USDT"])
+    frames = {
+        name: pd.concat(
+            [
+                getattr(panel, name)[["ETH/USDT"]],
+                getattr(pair, name).set_axis(["BTC/USDT~carry"], axis=1),
+                getattr(pair, name),
+            ],
+            axis=1,
+        )
+        for name in ("open", "high", "low", "close", "volume")
+    }
+    both = regimes(Panel.from_frames(**frames, timeframe="1h"))
+    assert both["BTC/USDT~carry"].equals(both["BTC/USDT"].rename("BTC/USDT~carry"))
+    assert len(set(both["BTC/USDT"])) > 1
+    frames = {name: frame[["BTC/USDT~carry", "ETH/USDT"]] for name, frame in frames.items()}
+    alone = regimes(Panel.from_frames(**frames, timeframe="1h"))
+    assert set(alone["BTC/USDT~carry"]) == {U}
+    assert alone["ETH/USDT"].equals(both["ETH/USDT"])
 
 
 @pytest.mark.parametrize("symbol", ["ETH/USDT", "WBTC/USDT"])

@@ -81,6 +81,23 @@ def test_text_does_not_count_beside_its_own_category() -> None:
     assert outcome(vote("event", 1, 70, text=True), vote("event", 1, 50)) == (1, 50)
 
 
+def test_with_a_quorum_a_lone_vote_asks_nobody() -> None:
+    lone, other = vote("trend", 1, 60), vote("reversion", 1, 50)
+    assert wanted([lone], [SYMBOL], quorum=2) == {}
+    assert wanted([lone, other], [SYMBOL], quorum=2) == {SYMBOL: (1, 55.0)}
+    assert wanted([lone, vote("trend", 1, 50)], [SYMBOL], quorum=2) == {SYMBOL: (1, 55.0)}
+
+
+def test_words_do_not_help_to_reach_a_quorum() -> None:
+    assert wanted([vote("trend", 1), vote("event", 1, text=True)], [SYMBOL], quorum=2) == {}
+
+
+def test_a_pair_has_one_voter_and_so_a_quorum_of_one() -> None:
+    pair = f"{SYMBOL}~carry"
+    alone = vote("reversion", 1, 60)._replace(symbol=pair)
+    assert wanted([alone], [SYMBOL, pair], quorum=3) == {pair: (1, 60.0)}
+
+
 def test_a_muted_vote_neither_proposes_nor_cancels_nor_agrees_nor_weighs() -> None:
     muted = {"muted": "regime"}
     assert outcome(vote("trend", 1, 90, **muted)) is None

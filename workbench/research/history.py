@@ -21,7 +21,7 @@ from workbench.ports import Progress
 from workbench.research.replay import Replay
 from workbench.research.replay import replay as replay_proposal
 from workbench.strategies.ballot import cast
-from workbench.strategies.vote import Strategy, combine_votes, counting, regime_size, wanted
+from workbench.strategies.vote import Strategy, combine_votes, counting, needed, regime_size, wanted
 
 if TYPE_CHECKING:
     from workbench.data.snapshot import World
@@ -36,8 +36,9 @@ class History:
     """A run: what was voted, judged, ruled and filled.
 
     `votes` are as the strategies cast them, muted ones too; `disabled` names the strategies that
-    broke a promise, and how: the others went on without them. `judged` holds a row a case with its verdict and `cases` those cases, in the
-    same order; `signals` a row a vote with its fate; `replay` starts at the first tradable bar.
+    broke a promise, and how: the others went on without them. `judged` holds a row a case with its
+    verdict and `cases` those cases, in the same order; `signals` a row a vote with its fate;
+    `replay` starts at the first tradable bar.
     """
 
     world: World
@@ -60,7 +61,7 @@ def run_history(desk: Desk, world: World, progress: Progress | None = None) -> H
         )
         for s in voters
     }
-    side, confidence = combine_votes(voters, counted, panel)
+    side, confidence = combine_votes(voters, counted, panel, desk.quorum)
     side.iloc[: world.start] = 0.0
     voted = _by_bar(voters, raw, world)
     judged, cases, multiplier = _judge(desk, world, side, voted, progress)
@@ -73,7 +74,7 @@ def run_history(desk: Desk, world: World, progress: Progress | None = None) -> H
     )
     result = replay_proposal(panel, proposal, desk.limits, desk.costs, desk.capital)
     signals = _framed(voted, panel)
-    signals = _with_fates(voters, signals, counted, judged, result.fates)
+    signals = _with_fates(desk, voters, signals, counted, judged, result.fates)
     return History(
         world, raw, proposal, judged, cases, signals, result.since(world.start), disabled
     )
@@ -114,7 +115,10 @@ def _framed(bars: Mapping[int, Sequence[Signal]], panel: Panel) -> pd.DataFrame:
 
 
 def _judge(
-    desk: Desk, world: World, side: pd.DataFrame, votes: Mapping[int, Sequence[Signal]],
+    desk: Desk,
+    world: World,
+    side: pd.DataFrame,
+    votes: Mapping[int, Sequence[Signal]],
     progress: Progress | None,
 ) -> tuple[pd.DataFrame, tuple[Case, ...], pd.DataFrame]:
     """Ask the judge at every bar with a wanted entry; verdict rows, cases, the multiplier frame."""
@@ -124,7 +128,7 @@ def _judge(
     bars = np.flatnonzero(side.to_numpy().any(axis=1))
     column = {symbol: j for j, symbol in enumerate(world.panel.symbols)}
     for k, t in enumerate(bars.tolist()):
-        wants = wanted(votes[t], world.panel.symbols)
+        wants = wanted(votes[t], world.panel.symbols, desk.quorum)
         cases = build_cases(world.snapshot(t, desk.bars), votes[t], wants)
         for case, verdict in answers(cases, desk.judge(cases), desk.reduce):
             multiplier[t, column[case.symbol]] = kept(verdict, desk.reduce)
@@ -150,6 +154,7 @@ def _row(t: int, case: Case, verdict: Verdict) -> tuple[Any, ...]:
 
 
 def _with_fates(
+    desk: Desk,
     strategies: Sequence[Strategy],
     signals: pd.DataFrame,
     counted: Mapping[str, Votes],
@@ -160,7 +165,10 @@ def _with_fates(
     t, j = signals["t"].to_numpy(), signals["column"].to_numpy()
     sides = np.stack([counted[s.name].side.to_numpy(float) for s in strategies])
     conflict = ((sides > 0).any(axis=0) & (sides < 0).any(axis=0))[t, j]
-    counts = counting(sides, [s.category for s in strategies], [s.from_text for s in strategies])
+    counts = counting(
+        sides, [s.category for s in strategies], [s.from_text for s in strategies],
+        needed(desk.quorum, fates.columns),
+    )  # fmt: skip
     voter = signals["strategy"].map({s.name: k for k, s in enumerate(strategies)}).to_numpy(int)
     verdict = signals.merge(
         judged[["t", "symbol", "decision"]], how="left", on=["t", "symbol"]
@@ -168,15 +176,18 @@ def _with_fates(
     fate = fates.to_numpy()[t, j]
     names = np.array([reason.name for reason in Reason] + [""])  # -1: no claim was made
     met = zip(
-        signals["muted"], conflict, counts[voter, t, j], verdict, names[fate].tolist(), strict=True
-    )
+        signals["muted"], conflict, counts[voter, t, j], signals["from_text"], verdict,
+        names[fate].tolist(), strict=True,
+    )  # fmt: skip
     ends = [ending(*each) for each in met]
     return signals.assign(
         verdict=verdict.to_numpy(), stage=[end[0] for end in ends], rule=[end[1] for end in ends]
     )
 
 
-def ending(muted: str, conflict: bool, counts: bool, verdict: str, reason: str) -> tuple[str, str]:
+def ending(
+    muted: str, conflict: bool, counts: bool, from_text: bool, verdict: str, reason: str
+) -> tuple[str, str]:
     """The stage at which a vote ended and the rule it met there.
 
     `conflict`: counted votes of its bar and symbol disagree; `counts`: see `vote.counting`;
@@ -187,7 +198,7 @@ def ending(muted: str, conflict: bool, counts: bool, verdict: str, reason: str) 
     if conflict:
         return "vote", "CONFLICT"
     if not counts:
-        return "vote", "TEXT_ALONE"
+        return "vote", "TEXT_ALONE" if from_text else "NO_QUORUM"
     if verdict in {"", Decision.SKIP}:
         return "judge", "SKIP"
     return ("traded" if reason in TAKEN else "risk"), reason

@@ -102,7 +102,7 @@ def alone(desk: Desk, name: str) -> Desk:
     if name not in named:
         nearest = difflib.get_close_matches(name, list(named), 1, 0.0)[0]
         raise UsageError(f"the desk has no strategy {name!r}; the nearest is {nearest}")
-    return replace(desk, strategies=(named[name],))
+    return replace(desk, strategies=(named[name],), quorum=1)
 
 
 def sweep(

@@ -4,8 +4,9 @@ A strategy is a plain causal function of the panel; `@strategy` adds its name, c
 regimes it may vote in and the history it needs. Votes are independent. `combine` is the only
 place where they meet, one function for a single bar and for all history: conflicting sides
 cancel, confidence is the mean of the votes that count, and a vote read from text counts only if
-another category agrees, and can lower that mean but never raise it. Judges and sizes are not
-known here.
+another category agrees, and can lower that mean but never raise it. No strategy decides: its vote
+asks, alone or, with a `quorum` above 1, together with others; a judge must let it through and the
+gate must find room. Judges and sizes are not known here.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from workbench.arrays import Bools, Floats
+from workbench.arrays import Bools, Floats, Ints
 from workbench.domain import (
     Panel,
     Proposal,
@@ -168,13 +169,12 @@ class Strategy:
         bars: list[list[Signal]] = [[] for _ in sides]
         for t, j in zip(*(k.tolist() for k in np.nonzero((sides != 0) | exits)), strict=True):
             rule, regime = str(muted[t, j]), Regime(int(codes[t, j])).name.lower()
-            bars[t].append(
-                Signal(
-                    self.name, self.category, panel.symbols[j], int(sides[t, j]),
-                    float(confidences[t, j]), self.why_muted(rule, regime), rule, self.from_text,
-                    bool(exits[t, j]), regime, int(known[t]),
-                )  # fmt: skip
-            )
+            signal = Signal(
+                self.name, self.category, panel.symbols[j], int(sides[t, j]),
+                float(confidences[t, j]), self.why_muted(rule, regime), rule, self.from_text,
+                bool(exits[t, j]), regime, int(known[t]),
+            )  # fmt: skip
+            bars[t].append(signal)
         return bars
 
     def why_muted(self, rule: str, regime: str) -> str:
@@ -184,9 +184,7 @@ class Strategy:
         return "no new longs: BTC is below its 200-day mean" if rule == "RISK_OFF" else ""
 
 
-def ask(
-    voters: Sequence[Voter], snapshot: Snapshot
-) -> tuple[list[Signal], dict[str, str]]:
+def ask(voters: Sequence[Voter], snapshot: Snapshot) -> tuple[list[Signal], dict[str, str]]:
     """Everybody's signals at one close, each asked alone; and of those who broke, by name, how."""
     signals: list[Signal] = []
     faults: dict[str, str] = {}
@@ -273,10 +271,11 @@ def _is_history(lookback: int | str) -> bool:
 
 
 def combine(
-    sides: Floats, confidences: Floats, categories: Sequence[str], from_text: Sequence[bool]
-) -> tuple[Floats, Floats]:
-    """Many voters' cells (voters, ...) to one side and confidence (...)."""
-    counts = counting(sides, categories, from_text)
+    sides: Floats, confidences: Floats, categories: Sequence[str], from_text: Sequence[bool],
+    needed: Ints | int = 1,
+) -> tuple[Floats, Floats]:  # fmt: skip
+    """Many voters' cells (voters, ...) to one side and confidence (...); see `counting`."""
+    counts = counting(sides, categories, from_text, needed)
     sure = np.where((confidences >= 0.0) & (confidences <= 100.0), confidences, 0.0)
     numeric = ~np.array(from_text, dtype=bool)
     # Anybody can place a headline: words may lower what the numbers say, never raise it.
@@ -285,9 +284,12 @@ def combine(
     return np.where((counts & (sides < 0)).any(axis=0), -1.0, side), confidence
 
 
-def counting(sides: Floats, categories: Sequence[str], from_text: Sequence[bool]) -> Bools:
-    """Which votes count (voters, ...): none where sides conflict, and one read from text only
-    beside a vote of another category that is not."""
+def counting(
+    sides: Floats, categories: Sequence[str], from_text: Sequence[bool], needed: Ints | int = 1
+) -> Bools:
+    """Which votes count (voters, ...): none where sides conflict or where fewer than `needed` (...)
+    agree that are not read from text; and one read from text only beside a vote of another category
+    that is not."""
     longs, shorts = (sides > 0).any(axis=0), (sides < 0).any(axis=0)
     counts = (np.abs(sides) == 1.0) & ~(longs & shorts)
     for s, category in enumerate(categories):
@@ -296,7 +298,13 @@ def counting(sides: Floats, categories: Sequence[str], from_text: Sequence[bool]
                 k for k, other in enumerate(categories) if other != category and not from_text[k]
             ]
             counts[s] &= counts[others].any(axis=0)
-    return counts
+    witnesses = counts[~np.array(from_text, dtype=bool)].sum(axis=0)
+    return counts & (witnesses >= needed)
+
+
+def needed(quorum: int, symbols: Sequence[str]) -> Ints:
+    """How many must agree on each symbol; a pair has one voter, which cannot be outnumbered."""
+    return np.array([1 if is_carry(symbol) else quorum for symbol in symbols], np.int64)
 
 
 def _mean(values: Floats, counts: Bools) -> Floats:
@@ -308,9 +316,11 @@ def _mean(values: Floats, counts: Bools) -> Floats:
     return total / np.maximum(n, 1.0)
 
 
-def wanted(signals: Sequence[Signal], symbols: Sequence[str]) -> dict[str, tuple[int, float]]:
+def wanted(
+    signals: Sequence[Signal], symbols: Sequence[str], quorum: int = 1
+) -> dict[str, tuple[int, float]]:
     """Side and confidence of every symbol that the counted signals want, at one bar."""
-    side, confidence = _one_bar(signals, symbols)
+    side, confidence = _one_bar(signals, symbols, quorum)
     rows = zip(symbols, side, confidence, strict=True)
     return {symbol: (int(s), float(c)) for symbol, s, c in rows if s}
 
@@ -320,18 +330,21 @@ def propose(
     judged: Mapping[str, float],
     symbols: Sequence[str],
     regime: Floats,
+    quorum: int = 1,
 ) -> Proposal:
     """One bar's proposal. `judged`: the judge's multiplier by symbol; one not judged gets 0.
 
     `regime` (symbols,) holds Regime codes; its size multiplies the judge's.
     """
-    side, confidence = _one_bar(signals, symbols)
+    side, confidence = _one_bar(signals, symbols, quorum)
     leaves = {signal.symbol for signal in signals if signal.exit}
     multiplier = np.array([judged.get(symbol, 0.0) for symbol in symbols]) * regime_size(regime)
     return Proposal(side, confidence, multiplier, np.array([s in leaves for s in symbols]))
 
 
-def _one_bar(signals: Sequence[Signal], symbols: Sequence[str]) -> tuple[Floats, Floats]:
+def _one_bar(
+    signals: Sequence[Signal], symbols: Sequence[str], quorum: int
+) -> tuple[Floats, Floats]:
     voters = sorted({(s.strategy, s.category, s.from_text) for s in signals})
     row = {voter[0]: k for k, voter in enumerate(voters)}
     column = {symbol: j for j, symbol in enumerate(symbols)}
@@ -340,11 +353,12 @@ def _one_bar(signals: Sequence[Signal], symbols: Sequence[str]) -> tuple[Floats,
         if not signal.muted:
             cell = row[signal.strategy], column[signal.symbol]
             sides[cell], confidences[cell] = signal.side, signal.confidence
-    return combine(sides, confidences, [v[1] for v in voters], [v[2] for v in voters])
+    categories, from_text = [v[1] for v in voters], [v[2] for v in voters]
+    return combine(sides, confidences, categories, from_text, needed(quorum, symbols))
 
 
 def combine_votes(
-    strategies: Sequence[Strategy], votes: Mapping[str, Votes], panel: Panel
+    strategies: Sequence[Strategy], votes: Mapping[str, Votes], panel: Panel, quorum: int = 1
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The same over history: frames of side and confidence, before any judge."""
     ordered = sorted(strategies, key=lambda s: (s.name, s.category, s.from_text))
@@ -355,6 +369,7 @@ def combine_votes(
     side, confidence = combine(
         stack["side"], stack["confidence"],
         [s.category for s in ordered], [s.from_text for s in ordered],
+        needed(quorum, panel.symbols),
     )  # fmt: skip
     columns = panel.close.columns
     return (

@@ -87,6 +87,7 @@ def run_row(desk: Desk, world: World) -> dict[str, Any]:
             ],
             "judge": getattr(desk.judge, "__name__", type(desk.judge).__name__),
             "reduce": desk.reduce,
+            "quorum": desk.quorum,
             "limits": desk.limits._asdict(),
             "costs": desk.costs._asdict(),
         }

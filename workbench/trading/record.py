@@ -22,7 +22,7 @@ from workbench.execution.fills import stop_level
 from workbench.journal import Entry, Head, Journal, book_from
 from workbench.research.history import JUDGED, ending
 from workbench.research.replay import blocks_series
-from workbench.strategies.vote import counting
+from workbench.strategies.vote import counting, needed
 from workbench.trading.engine import disabled, last_run
 
 FILLS = ("time", "symbol", "side", "quantity", "price", "fee", "reason")
@@ -64,7 +64,7 @@ class Record:
         tables: tuple[list[Any], ...] = ([], [], [], [], [])
         head, last = self.head, self.last
         for entry in journal.rows("cycle", after=self.head.seq):
-            seq, account, fills, votes, verdicts = _read(entry)
+            seq, account, fills, votes, verdicts = _read(entry, int(self.run["quorum"]))
             tables[0].append(seq)
             tables[1].append(account)
             for table, rows in zip(tables[2:], (fills, votes, verdicts), strict=True):
@@ -238,7 +238,9 @@ def positions_of(book: Book, marks: Mapping[str, Any], limits: Limits) -> pd.Dat
 # --- one row of the journal ----------------------------------------------------------------------
 
 
-def _read(entry: Entry) -> tuple[int, tuple[Any, ...], list[Any], list[Any], list[Any]]:
+def _read(
+    entry: Entry, quorum: int
+) -> tuple[int, tuple[Any, ...], list[Any], list[Any], list[Any]]:
     body = entry.body
     try:
         account = [float(cell) for cell in body["book"]["account"]]
@@ -247,14 +249,14 @@ def _read(entry: Entry) -> tuple[int, tuple[Any, ...], list[Any], list[Any], lis
             account[a.TRIPPED], account[a.HALTED],
         )  # fmt: skip
         fills = [tuple(fill[name] for name in FILLS) for fill in body["fills"]]
-        return entry.seq, told, fills, _votes(body), _verdicts(body)
+        return entry.seq, told, fills, _votes(body, quorum), _verdicts(body)
     except (KeyError, TypeError, IndexError, ValueError):
         raise DataError(
             f"row {entry.seq} is no bar that this version can read; use the workbench that wrote it"
         ) from None
 
 
-def _votes(body: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+def _votes(body: Mapping[str, Any], quorum: int) -> list[tuple[Any, ...]]:
     votes = [vote for vote in body["signals"] if vote["side"]]
     if not votes:
         return []
@@ -268,12 +270,13 @@ def _votes(body: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         own = [vote for vote in votes if vote["symbol"] == symbol]
         sides = np.array([0.0 if vote["muted"] else vote["side"] for vote in own])
         counts = counting(
-            sides[:, None], [v["category"] for v in own], [v["from_text"] for v in own]
-        )[:, 0]
+            sides[:, None], [v["category"] for v in own], [v["from_text"] for v in own],
+            needed(quorum, [symbol]),
+        )[:, 0]  # fmt: skip
         conflict = bool((sides > 0).any() and (sides < 0).any())
         reason, verdict = body["reasons"].get(symbol, ""), decided.get(symbol, "")
         for vote, counted in zip(own, counts, strict=True):
-            end = ending(vote["muted"], conflict, bool(counted), verdict, reason)
+            end = ending(vote["muted"], conflict, bool(counted), vote["from_text"], verdict, reason)
             cells = (vote[name] for name in SIGNALS[1:10])
             rows.append((body["as_of"], *cells, verdict, *end))
     return rows
