@@ -67,7 +67,11 @@ def row(bars: pl.DataFrame, hour: float) -> dict[str, float]:
 # --- worked by hand ---------------------------------------------------------------------------
 
 SPOT = {0: [100.0], 1: [100.0, 112.0, 99.0, 110.0], 2: [110.0, 111.0, 108.0, 109.0]}
-PERP = {0: [101.0], 1: [101.0, 113.5, 99.5, 110.0], 2: [110.5, 111.0, 108.0, 109.0]}
+PERP = {
+    0: [100.5, 101.5, 100.0, 101.0],
+    1: [101.0, 113.5, 99.5, 110.0],
+    2: [110.5, 111.0, 108.0, 109.0],
+}
 
 
 @pytest.mark.parametrize(("rate", "booked"), [(0.01, 0.505), (-0.01, -0.505)])
@@ -94,18 +98,21 @@ def test_each_bar_has_half_of_the_last_close_in_a_leg() -> None:
     assert two["close"] == pytest.approx(100.5 + coins * ((109 - 110) - (109 - 110)), rel=1e-14)
 
 
-def test_a_settlement_inside_a_longer_bar_is_in_its_close_and_not_in_its_open() -> None:
-    spot = {0: [100.0], 4: [100.0, 102.0, 98.0, 100.0]}
-    perp = {0: [101.0], 4: [102.0, 103.0, 99.0, 101.0]}
-    for rate in (0.02, -0.02):
-        funding = rates({0: 0.0, 6: rate})
-        four = row(
-            pair_bars(candles(spot, hours=4), candles(perp, hours=4), funding, FOUR_HOURS), 4
-        )
-        assert four["open"] == pytest.approx(100.0 + 0.5 * (0.0 - 1.0), rel=1e-14)
-        assert four["close"] == pytest.approx(100.0 + 0.5 * rate * 102.0, rel=1e-14)
-        assert four["high"] == max(100.0, four["close"])  # both highs and both lows are at 100
-        assert four["low"] == min(four["open"], four["close"])
+@pytest.mark.parametrize(
+    ("rate", "high", "low"), [(0.02, 101.0 + 1.02, 99.0), (-0.02, 101.0, 99.0 - 1.02)]
+)
+def test_a_settlement_inside_a_longer_bar_is_in_its_close_and_not_in_its_open(
+    rate: float, high: float, low: float
+) -> None:
+    """0.5 x 0.02 x 102 = 1.02, before the bar's extremes or after them."""
+    spot = {0: [100.0], 4: [100.0, 104.0, 98.0, 100.0]}
+    perp = {0: [101.0], 4: [102.0, 103.0, 101.0, 101.0]}
+    legs = candles(spot, hours=4), candles(perp, hours=4)
+    four = row(pair_bars(*legs, rates({0: 0.0, 6: rate}), FOUR_HOURS), 4)
+    assert four["open"] == pytest.approx(100.0 + 0.5 * (0.0 - 1.0), rel=1e-14)
+    assert four["close"] == pytest.approx(100.0 + 0.5 * rate * 102.0, rel=1e-14)
+    # both highs: 4 - 2 = 2; both lows: -2 - 0
+    assert (four["high"], four["low"]) == pytest.approx((high, low), rel=1e-14)
 
 
 def test_what_is_settled_while_a_leg_has_no_bar_is_booked_at_the_next_whole_bar() -> None:

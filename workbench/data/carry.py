@@ -13,7 +13,10 @@ at the open has not. What is settled inside a longer bar is booked before its cl
 
 Two simplifications. The legs' extremes are taken to come together, as hourly ones do within a
 minute; were they to come apart, the pair's range would be wider. And the index holds a constant
-notional, set anew at each bar free of charge, where a real pair holds its coins.
+notional, set anew at each bar free of charge, where a real pair holds its coins and so gains by
+funding on what has risen. Over the seven trades of `funding_arbitrage` in World 2023 (BTC, ETH,
+XRP, ADA, no costs) coins held throughout earn 6 bps less to 18 bps more of the notional in six (3
+to 11 % of the profit), and 105 bps more (264, not 159) in one that saw spot rise by 76 %.
 
 Pure functions of the lake's rows; nothing here reads a lake. A rate counts from its settlement, or
 if it was told only after that bar's close, from when it was told; no later row changes a bar.
