@@ -133,8 +133,9 @@ def test_the_year_2023_has_all_its_context(recorded_lake: Lake) -> None:
     assert not panel.synthetic
     assert int(panel.close["BTC/USDT"].isna().sum()) == 1  # 2023-03-24 13:00, maintenance
     assert set(panel.context) == {
-        "funding", "netflow", "mvrv", "sentiment", "fear_greed", "dxy", "vix", "fed_funds",
-        "fed_expected_bps",
+        "funding", "funding_apr", "funding_apr_3", "netflow", "mvrv", "sentiment", "fear_greed",
+        "dxy", "vix", "fed_funds",
+        "fed_expected_bps", "fed_meeting_hours",
     }  # fmt: skip
     flows = panel.context["netflow"]
     assert flows["BTC/USDT"].notna().all()

@@ -19,8 +19,8 @@ from workbench.data.snapshot import World, load_world
 from workbench.domain import DataError, UsageError
 
 PAIR = ["BTC/USDT", "ETH/USDT"]
-FRAMES = {"funding", "netflow", "mvrv", "sentiment"}
-SERIES = {"fear_greed", "dxy", "vix", "fed_funds", "fed_expected_bps"}
+FRAMES = {"funding", "funding_apr", "funding_apr_3", "netflow", "mvrv", "sentiment"}
+SERIES = {"fear_greed", "dxy", "vix", "fed_funds", "fed_expected_bps", "fed_meeting_hours"}
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def test_a_snapshot_shows_the_last_day_newest_first(world: World) -> None:
     assert {h.symbol for h in snapshot.headlines} <= set(SYMBOLS)
     assert sum(snapshot.odds.values()) == pytest.approx(1.02, abs=0.06)
     assert snapshot.flows["funding BTC/USDT"] == world.panel.context["funding"].iloc[t]["BTC/USDT"]
-    assert set(snapshot.macro) == SERIES
+    assert set(snapshot.macro) == SERIES - {"fed_meeting_hours"}
     assert snapshot.staleness["candles"] == 0.0
     assert all(0.0 <= hours < 120.0 for hours in snapshot.staleness.values())
 

@@ -40,6 +40,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "prediction": ("event_time", "meeting", "outcome", "seq", "available_at"),
     "trades": ("id",),
     "transfers": ("id",),
+    "scores": ("id", "model", "prompt_id"),
     "events": ("event_time", "bar", "what", "one", "other"),
     "onchain": ("event_time", "available_at"),
     "macro": ("event_time", "available_at"),
@@ -48,7 +49,8 @@ KEYS: dict[str, tuple[str, ...]] = {
     "depth": ("event_time", "available_at"),
 }
 DEFAULT_KEY = ("event_time",)
-FIRST_STAYS = frozenset({"news", "trades", "transfers", "events"})  # as first read, never edited
+# as first read, never edited
+FIRST_STAYS = frozenset({"news", "scores", "trades", "transfers", "events"})
 
 COVERED = "covered.json"
 Stays = Literal["first", "last"]

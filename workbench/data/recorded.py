@@ -2,10 +2,11 @@
 
 The layout says what a file is: `ohlcv/<venue>/<timeframe>/<BASE>_<QUOTE>.parquet`,
 `funding/<venue>/...`, `onchain/`, `news/`, `prediction/`, `macro/`, `sentiment/`,
-`microstructure/`. A file is checked whole before a row of it is stored; a bad one is refused with
-its row, and the others still go in. Nothing is filled, resampled or repaired, and no file is passed
-over in silence. When a value could have been known is decided in `lags`, what a row must be in
-`checks`; what was captured from an exchange's streams is read in `captures`.
+`microstructure/`, `scores/`. A file is checked whole before a row of it is stored; a bad one is
+refused with its row, and the others still go in. Nothing is filled, resampled or repaired, and no
+file is passed over in silence. When a value could have been known is decided in `lags`, what a row
+must be in `checks`; what was captured from an exchange's streams is read in `captures`, and models'
+scores of headlines in `scores`.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from pathlib import Path
 
 import polars as pl
 
-from workbench.data import captures, checks
+from workbench.data import captures, checks, scores
 from workbench.data.captures import Part
 from workbench.data.checks import FaultError
 from workbench.data.headlines import clean, headline_id
@@ -114,7 +115,7 @@ def import_recorded(
         if progress is not None:
             progress(done, len(files), file)
         try:
-            place = _place(file, now)
+            place = _place(file, now, lake)
             if isinstance(place, str):
                 skipped.append((file, place))
             else:
@@ -159,13 +160,17 @@ _PAIR = re.compile(r"([A-Z0-9]+)_([A-Z0-9]+)")
 _TABLE = re.compile(r"\.(parquet|csv|csv\.gz)$")
 
 
-def _place(file: str, now: datetime) -> Callable[[Path], list[Part]] | str:
+def _place(file: str, now: datetime, lake: Lake) -> Callable[[Path], list[Part]] | str:
     """How to read a file of this place in the layout, or why it is skipped."""
     kind, *inner = file.split("/")
     if not inner:
         return "it lies outside the kinds' folders"
     if kind == "microstructure":
         return captures.place("/".join(inner)) or f"{kind}/ has no file of this name in its layout"
+    if kind == "scores" and len(inner) == 1 and inner[0].endswith(".jsonl"):
+        return partial(scores.read, lake=lake)
+    if kind == "scores":
+        return f"{kind}/ has no file of this name in its layout"
     if kind not in _PLACES:
         return f"no kind of data is called {kind!r}"
     if not _TABLE.search(file):
