@@ -19,7 +19,7 @@ from workbench.data.lake import lake_at
 from workbench.data.sample import SYMBOLS as SAMPLE_SYMBOLS
 from workbench.data.sample import VENUE as SAMPLE
 from workbench.data.sample import write_sample
-from workbench.data.snapshot import World, load_world
+from workbench.data.snapshot import World, carries, load_world
 from workbench.domain import (
     Book,
     Costs,
@@ -27,10 +27,12 @@ from workbench.domain import (
     Limits,
     UsageError,
     parse_timeframe,
+    underlying,
 )
 from workbench.execution.bar_broker import BarBroker
 from workbench.judges.rubric import rubric
 from workbench.ports import Broker, Judge, Log, Progress
+from workbench.research.calibrate import read_calibration
 from workbench.risk.correlation import HISTORY_DAYS
 from workbench.settings import AUTO, FeedTable, read_settings
 from workbench.strategies.regime import HISTORY_DAYS as REGIME_DAYS
@@ -137,15 +139,20 @@ class Desk:
         """The desk's data from `start` to `end` (dates, inclusive), regimes labelled.
 
         History before `start` is loaded for the indicators where there is any; `world.start` is
-        the first bar that may trade. The sample world is made on first use.
+        the first bar that may trade. Where a strategy trades pairs, every symbol whose legs and
+        funding are in the lake has its pair beside it. The sample world is made on first use.
         """
         source, lake = self.source.resolved(), lake_at(self.source.lake)
         if source.venue == SAMPLE and not source.made():
             write_sample(lake, progress=progress)
             source = self.source.resolved()
+        symbols = source.symbols
+        if any(strategy.trades == "carry" for strategy in self.strategies):
+            pairs = carries(lake, source.venue, source.timeframe)
+            symbols = tuple({*symbols, *(s for s in pairs if underlying(s) in symbols)})
         a_day = max(round(parse_timeframe("1d") / parse_timeframe(source.timeframe)), 1)
         world = load_world(
-            lake, source.venue, source.symbols, source.timeframe, start, end,
+            lake, source.venue, symbols, source.timeframe, start, end,
             warmup_bars=REGIME_DAYS * a_day,
         )  # fmt: skip
         return replace(world, panel=with_regime(world.panel))
@@ -181,7 +188,10 @@ def load_desk(path: str | Path | None = None, **changed: Any) -> Desk:
         "source": Source(_place(data.lake, folder), data.venue, data.symbols, data.timeframe),
         "journal_path": folder / table.journal,
     }
-    return Desk(**(parts | changed))
+    desk = Desk(**(parts | changed))
+    if table.calibration is None:
+        return desk
+    return read_calibration(folder / table.calibration, desk)
 
 
 def _place(lake: str, folder: Path) -> str | Path:

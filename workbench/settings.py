@@ -23,6 +23,11 @@ from pydantic_settings import (
 from workbench.domain import Costs, Limits, UsageError
 
 AUTO = "auto"
+NINE = (
+    "momentum_breakout", "ema_adx", "macro_trend",
+    "rsi_bounce", "bollinger_squeeze", "funding_arbitrage",
+    "news_sentiment", "whale_flow", "odds_divergence",
+)  # fmt: skip
 
 
 class _Table(BaseModel):
@@ -31,11 +36,12 @@ class _Table(BaseModel):
 
 class _DeskTable(_Table):
     capital: float = 10_000.0
-    strategies: tuple[str, ...] = ("ema_adx", "rsi_bounce", "news_sentiment")
+    strategies: tuple[str, ...] = NINE
     judge: str = "rubric"
     reduce: float = 0.5
     quorum: int = 1
     journal: Path = Path("var/journal.db")
+    calibration: Path | None = None
 
 
 class _DataTable(_Table):

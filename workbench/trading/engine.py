@@ -23,9 +23,10 @@ from workbench.cycle import cycle
 from workbench.domain import Book, DataError, UsageError
 from workbench.files import beside
 from workbench.journal import Entry, Journal, JournalLog, book_from
-from workbench.journal_json import to_plain
+from workbench.journal_json import to_json, to_plain
 from workbench.ports import Progress
 from workbench.strategies.ballot import Ballot, cast
+from workbench.strategies.vote import Strategy
 from workbench.trading.control import KIND, Control, halting, obey, read_control
 from workbench.trading.lease import Heartbeat, beat, lease
 
@@ -82,7 +83,12 @@ def run_row(desk: Desk, world: World) -> dict[str, Any]:
             "bars_sha256": _bars_hash(world),
             "capital": float(desk.capital),
             "strategies": [
-                {"name": s.name, "category": s.category, "parameters": dict(s.parameters)}
+                {
+                    "name": s.name,
+                    "category": s.category,
+                    "parameters": dict(s.parameters),
+                    "calibration": _curves_hash(s),
+                }
                 for s in desk.strategies
             ],
             "judge": getattr(desk.judge, "__name__", type(desk.judge).__name__),
@@ -92,6 +98,13 @@ def run_row(desk: Desk, world: World) -> dict[str, Any]:
             "costs": desk.costs._asdict(),
         }
     )
+
+
+def _curves_hash(strategy: Strategy) -> str:
+    """sha256 of what its confidences are calibrated by; "" where they are UNCALIBRATED."""
+    if strategy.calibration is None or strategy.calibration.last is None:
+        return ""
+    return hashlib.sha256(to_json(strategy.calibration).encode()).hexdigest()
 
 
 def _bars_hash(world: World) -> str:

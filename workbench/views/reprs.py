@@ -60,12 +60,14 @@ def _panel(panel: Any) -> str:
 
 
 def _strategy(strategy: Any) -> str:
+    lookback = strategy.lookback
+    known = strategy.calibration.last if strategy.calibration else None
     facts = {
         "category": strategy.category,
         "votes when": ", ".join(sorted(strategy.regimes)),
-        "lookback": f"{strategy.lookback:,} bars",
+        "lookback": f"{lookback:,} bars" if isinstance(lookback, int) else lookback,
         "parameters": ", ".join(f"{k}={v}" for k, v in strategy.parameters.items()) or "defaults",
-        "confidence": "uncalibrated",
+        "confidence": "uncalibrated" if known is None else f"of {known.n:,} outcomes, {known.kind}",
     }
     return _tiles(facts, f"Strategy: {strategy.name}")
 

@@ -75,8 +75,10 @@ def recent_trades(run: Result, n: int = 10) -> Styler:
 def recent_signals(signals: pd.DataFrame, about: Made, n: int = 12) -> Styler:
     """The last n signals of a history or a record, each with its end."""
     columns = ["time", "symbol", "strategy", "side", "confidence", "verdict", "stage", "rule"]
-    table = signals[columns].tail(n).iloc[::-1]
-    formats = {"time": "{:%Y-%m-%d %H:%M}", "side": "{:+d}", "confidence": "{:.1f}"}
+    shown = signals.tail(n).iloc[::-1]
+    told = [sure(*each) for each in zip(shown["confidence"], shown["outcomes"], strict=True)]
+    table = shown.assign(confidence=told)[columns]
+    formats = {"time": "{:%Y-%m-%d %H:%M}", "side": "{:+d}"}
     title = caption(f"The last {len(table)} signals and their fate", about)
     return styled(table, title, "signals").format(formats, escape="html").hide(axis="index")
 
@@ -88,7 +90,7 @@ def case(shown: Case) -> Styler:
         "wanted": f"{shown.side:+d} {shown.symbol}",
         "regime": shown.regime,
         "votes": ", ".join(
-            f"{s.strategy} {s.side:+d} at {s.confidence:.0f}" for s in shown.signals
+            f"{s.strategy} {s.side:+d} at {sure(s.confidence, s.outcomes)}" for s in shown.signals
         ),
         "missing or stale": ", ".join(shown.missing) or "nothing",
         "headlines": f"{len(shown.headlines)} in a day",
@@ -96,6 +98,11 @@ def case(shown: Case) -> Styler:
     rows |= {k: "unknown" if v is None else f"{v:,.6g}" for k, v in sorted(shown.features.items())}
     frame = pd.DataFrame({"": rows})
     return styled(frame, f"The case, {case_hash(shown)[:12]}", "case")
+
+
+def sure(confidence: float, outcomes: int) -> str:
+    """A confidence as text; one that is no probability says so."""
+    return f"{confidence:.0f} % of {outcomes:,}" if outcomes else f"{confidence:.0f} uncalibrated"
 
 
 def verdicts(given: list[Verdict]) -> Styler:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -113,9 +114,18 @@ def refusals(week: Week) -> HTML:
     own = own[["time", "symbol", "side", "strategies", "confidence", "verdict", "stage", "rule"]]
     own = own.rename(columns={"strategies": "strategy"})
     formats: dict[Any, Any] = {"time": "{:%a %d %H:%M}", "confidence": "{:.0f}"}
-    shown = styled(own, caption("UTC; the first rule that held", week), "refusals")
+    scores = own_scores(week.run).strip()
+    shown = styled(own, caption(f"UTC; the first rule that held. {scores}", week), "refusals")
     rows = shown.format(formats, na_rep="-", escape="html").hide(axis="index").to_html()
     return HTML(f"<details><summary>Every one of the {len(own)}</summary>{rows}</details>")
+
+
+def own_scores(run: Mapping[str, Any]) -> str:
+    """The sentence on confidences that are no probabilities, "" if there are none."""
+    names = [strategy["name"] for strategy in run["strategies"] if not strategy["calibration"]]
+    if not names:
+        return ""
+    return f" Uncalibrated, its own score and no probability: the confidence of {', '.join(names)}."
 
 
 def provenance(week: Week) -> HTML:
@@ -129,6 +139,6 @@ def provenance(week: Week) -> HTML:
         " <code>trades.csv</code> and <code>equity.csv</code> beside this page hold what every"
         " figure was worked out from.</p>"
         f"<p>Strategies {html.escape(voters)}; judge {html.escape(str(run['judge']))}; capital"
-        f" {float(run['capital']):,.0f}. Confidences are uncalibrated. Nothing here is investment"
+        f" {float(run['capital']):,.0f}.{html.escape(own_scores(run))} Nothing here is investment"
         " advice.</p>"
     )
