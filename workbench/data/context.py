@@ -16,8 +16,7 @@ import pandas as pd
 import polars as pl
 
 from workbench.arrays import Floats
-from workbench.data.asked import SAMPLE, Asked, Part, Source, base
-from workbench.data.asked import when as _when
+from workbench.data.asked import SAMPLE, Asked, Part, Source, base, when
 from workbench.data.carry import annualised
 from workbench.data.join import US_PER_HOUR, age_hours, instants, micros
 from workbench.data.lake import Lake
@@ -116,12 +115,12 @@ def _funding(asked: Asked) -> Part:
     columns = {symbol: _rates(asked, read.get(symbol)) for symbol in asked.symbols}
     names = ("funding", "funding_apr", "funding_apr_3")
     context = {n: asked.frame({s: told[n] for s, told in columns.items()}) for n in names}
-    return Part(context, {"funding": _when(*read.values())} if read else {})
+    return Part(context, {"funding": when(*read.values())} if read else {})
 
 
 def _rates(asked: Asked, rows: pl.DataFrame | None) -> dict[str, Floats]:
     told = {"funding": asked.joined(rows, FUNDING.value)}
-    silent = age_hours(asked.closes, _when(rows)) if rows is not None else np.inf
+    silent = age_hours(asked.closes, when(rows)) if rows is not None else np.inf
     for name, intervals in (("funding_apr", 1), ("funding_apr_3", 3)):
         apr = None if rows is None else annualised(rows, intervals)
         known = silent <= STALE_HOURS["funding"]
@@ -141,7 +140,7 @@ def _onchain(asked: Asked) -> Part:
         context[name] = asked.frame(columns)
         told = [rows for rows in read.values() if source.value in rows.columns]
         if told:
-            heard[name] = _when(*(rows.drop_nulls(source.value) for rows in told))
+            heard[name] = when(*(rows.drop_nulls(source.value) for rows in told))
     return Part(context, heard)
 
 
@@ -166,7 +165,7 @@ def _macro(asked: Asked) -> Part:
         if told:
             rows = pl.concat(told)
             context[feed] = pd.Series(asked.joined(rows, "value"), index=asked.index)
-            heard[feed] = _when(rows)
+            heard[feed] = when(rows)
     return Part(context, heard)
 
 
@@ -182,7 +181,7 @@ def _whales(asked: Asked) -> Part:
         else np.full(len(asked.closes), np.nan)
         for symbol in asked.symbols
     }
-    return Part({"whale_flow": asked.frame(flows)}, {"whale_flow": _when(*read.values())})
+    return Part({"whale_flow": asked.frame(flows)}, {"whale_flow": when(*read.values())})
 
 
 def _day_sum(closes: pd.DatetimeIndex, rows: pl.DataFrame) -> Floats:
@@ -216,7 +215,7 @@ def _book(asked: Asked) -> Part:
         name: asked.frame({s: asked.joined(read.get(s), column) for s in asked.symbols})
         for name, column in (("imbalance", "imbalance_10bps"), ("spread_bps", "spread_bps"))
     }
-    return Part(context, {"book": _when(*read.values())})
+    return Part(context, {"book": when(*read.values())})
 
 
 _PARTS: tuple[Callable[[Asked], Part], ...] = (

@@ -14,11 +14,14 @@ imply one too, the market's less theirs instead. Where z passes -2 (dovish): lon
 short; the price as above, and 2.5 basis points (a tenth of a step) at least. Silent in the 24 hours
 before and after a decision's day ends, where one meeting's odds turn into the next one's.
 
-Source of both: the numbers are ours. Regimes: all. Warm-up: 62 and 32 days, half of them known.
+Both want the odds themselves to have moved that way on that bar: a price that leaves a stale quote
+behind, or an old move that leaves the 24 hours, is no opinion. Source: the numbers are ours.
+Regimes: all. Warm-up: 62 and 32 days, half of them known.
 Pitfalls. Events resolve once: n is tiny, and the confidence stays at the prior. The model has thin
 tails, no smile and no jumps: outside 2-98 % it is not asked. Another market is another gap: a bar
-on which the market changes takes no vote. Touches are seen by closes only. Thin markets, wide
-spreads and texts misread are kept out in `data/thresholds`; what resolves a market is not read.
+on which the market changes takes no vote. Touches are seen by closes only. One bad print is a vote.
+Thin markets, wide spreads and texts misread are kept out in `data/thresholds`; how a market
+resolved is read nowhere.
 """
 
 from __future__ import annotations
@@ -66,8 +69,9 @@ def odds_divergence(panel: Panel, z_min: float = 2.0, answered_bars: int = 6) ->
     theirs, ours = (logit(np.where(asked, p, np.nan)) for p in (probability, model))
     same = (strike == before(strike)) & (touch == before(touch))
     same &= np.abs(before(hours) - hours - a_bar) < 0.01
-    z = zscore(theirs - ours, month, month // 2) * np.where(touch < 0, -1.0, 1.0)
-    return _votes(panel, z, same, z_min, answered_bars)
+    z = zscore(theirs - ours, month, month // 2)
+    same &= (probability - before(probability)) * z > 0
+    return _votes(panel, np.where(touch < 0, -z, z), same, z_min, answered_bars)
 
 
 @strategy(category="event", regimes=REGIMES, lookback="32D", needs=FED)
@@ -85,7 +89,8 @@ def odds_divergence_fed(panel: Panel, z_min: float = 2.0, answered_bars: int = 6
         apart = np.where(steady & (until == hours), expected - implied, np.nan)
         against = zscore(apart, month, month // 2)
         z, moved = (np.where(np.isnan(against), a, b) for a, b in ((z, against), (moved, apart)))
-    return _votes(panel, -z, np.abs(moved) >= LEAST_BPS, z_min, answered_bars)
+    sound = (np.abs(moved) >= LEAST_BPS) & ((expected - before(expected)) * z > 0)
+    return _votes(panel, -z, sound, z_min, answered_bars)
 
 
 def _votes(panel: Panel, z: Floats, sound: Bools, z_min: float, answered_bars: int) -> Votes:
