@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
     from workbench.desk import Desk
+    from workbench.domain import Panel
 
 PACKAGES = (
     "numpy", "pandas", "numba", "TA-Lib", "polars", "pyarrow", "SQLAlchemy", "pydantic",
@@ -20,6 +23,8 @@ PACKAGES = (
     "nbval",
 )  # fmt: skip
 FREE_GB = 2.0
+TRIED = 16  # bars with a vote, and as many others, of each strategy
+DAYS = 430  # a year of history and two months of votes
 
 
 class Finding(NamedTuple):
@@ -32,7 +37,7 @@ class Finding(NamedTuple):
 
 def examine(load: Callable[[], Desk]) -> list[Finding]:
     """Look at everything; `load` gives the desk or raises a WorkbenchError."""
-    found = [_python(), *_packages(), _plugins(), _disk(Path.cwd()), _kernel()]
+    found = [_python(), *_packages(), _plugins(), *_strategies(), _disk(Path.cwd()), _kernel()]
     try:
         desk = load()
     except WorkbenchError as wrong:
@@ -62,6 +67,80 @@ def _plugins() -> Finding:
     fine = all(counts.values())
     says = ", ".join(f"{n} {group}" for group, n in counts.items())
     return Finding("plug-ins", fine, says if fine else says + "; run `make setup`")
+
+
+def _strategies() -> Iterator[Finding]:
+    """Every installed strategy, plug-ins too: does it load, and keep its promises?"""
+    panel = None
+    for point in sorted(entry_points(group="workbench.strategies"), key=lambda each: each.name):
+        panel = made_up() if panel is None else panel
+        yield Finding(f"strategy {point.name}", *_promises(point, panel))
+
+
+def _promises(point: EntryPoint, panel: Panel) -> tuple[bool, str]:
+    from workbench.strategies.contract import check_strategy
+
+    try:
+        strategy = point.load()
+    except Exception as fault:  # noqa: BLE001  whatever a plug-in raises, the others are examined
+        said = " ".join(str(fault).split())
+        return False, f"{point.value} cannot be loaded ({type(fault).__name__}: {said})"
+    try:
+        return True, str(check_strategy(strategy, panel, TRIED, votes=TRIED))
+    except WorkbenchError as broken:
+        return False, str(broken)
+
+
+def made_up(seed: int = 1) -> Panel:
+    """Hourly bars of two markets and their pairs, with made-up context for every shipped strategy:
+    something to vote on, not a market. SYNTHETIC."""
+    import numpy as np
+    import pandas as pd
+
+    from workbench.domain import Panel
+
+    rng, n = np.random.default_rng(seed), 24 * DAYS
+    index = pd.date_range("2023-01-01", periods=n, freq="1h", tz="UTC", unit="us")
+    symbols = ["BTC/USDT", "BTC/USDT~carry", "ETH/USDT", "ETH/USDT~carry"]
+    hours = np.arange(n)[:, None]
+
+    def frame(values: object) -> pd.DataFrame:
+        return pd.DataFrame(np.broadcast_to(np.asarray(values, float), (n, 4)), index, symbols)
+
+    def wave(days: float, size: float) -> np.ndarray:
+        """A slow wave, out of step by symbol, and some noise."""
+        beat = np.sin(2 * np.pi * (hours / (24 * days) + np.arange(4) / 7))
+        return size * (beat + 0.1 * rng.standard_normal((n, 4)))
+
+    calm = np.repeat(rng.choice([0.2, 1.0, 2.0], (n // 120, 4)), 120, axis=0)
+    steps = 0.004 * calm * rng.standard_t(4, (n, 4)) + 0.0001
+    close = 100.0 * np.exp(np.cumsum(steps, axis=0) + wave(40, 0.1))
+    opened = np.vstack([close[:1], close[:-1]])
+    flow = 1e6 * np.repeat(rng.standard_t(3, (DAYS, 4)), 24, axis=0)
+    score = np.cumsum(rng.standard_t(3, (n, 4)), axis=0)
+    funding = wave(10, 0.4) + 0.1
+    bets = 1.0 / (1.0 + np.exp(-wave(3, 2.0)))
+    frames = {
+        "sentiment": score, "sentiment_judged": score[::-1], "netflow": flow, "mvrv": wave(90, 1),
+        "whale_flow": flow[::-1], "funding": funding / 1095, "funding_apr": funding,
+        "funding_apr_3": np.roll(funding, 8, axis=0), "odds_probability": bets,
+        "odds_strike": np.repeat(close[::240], 240, axis=0) * 1.02,
+        "odds_hours": 240.0 - hours % 240, "odds_touch": hours // 240 % 2,
+    }  # fmt: skip
+    series = {
+        "dxy": 100 - wave(50, 3), "vix": 20 + wave(30, 5), "fear_greed": 50 + wave(20, 30),
+        "fed_funds": 5 + wave(200, 1), "stablecoins": 1e11 + wave(60, 1e9),
+        "fed_expected_bps": 12.5 * np.round(wave(5, 4)), "fed_meeting_hours": 1000 - hours % 1000,
+    }  # fmt: skip
+    return Panel.from_frames(
+        open=frame(opened), close=frame(close),
+        high=frame(np.maximum(opened, close) * (1 + 0.002 * rng.random((n, 4)))),
+        low=frame(np.minimum(opened, close) * (1 - 0.002 * rng.random((n, 4)))),
+        volume=frame(1e5 * rng.lognormal(0.0, 0.6, (n, 4))),
+        context={name: frame(values) for name, values in frames.items()}
+        | {name: pd.Series(values[:, 0], index, dtype=float) for name, values in series.items()},
+        source=f"SYNTHETIC trial panel, seed {seed}",
+    )  # fmt: skip
 
 
 def _disk(folder: Path) -> Finding:

@@ -1,259 +1,342 @@
-"""The shipped strategies keep the contract on two worlds; every cheater is caught, and told why."""
+"""The shipped strategies keep the contract on three worlds; every cheat is caught, and told why."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import pkgutil
+from dataclasses import replace
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from tests.strategies import random_panel
+import workbench.strategies
+from tests.strategies import cheats, random_panel
+from tests.strategies.cheats import Function, declared, signs
 from workbench.data.lake import Lake
-from workbench.data.snapshot import World, load_world
+from workbench.data.snapshot import load_world
+from workbench.desk import Source, load_desk
+from workbench.doctor import made_up
 from workbench.domain import Panel, UsageError, Votes
-from workbench.strategies.contract import ContractBroken, check_strategy
+from workbench.errors import ContractBroken
+from workbench.strategies.contract import check_strategy
 from workbench.strategies.ema_adx import ema_adx
-from workbench.strategies.indicators import ema
 from workbench.strategies.news_sentiment import news_sentiment
-from workbench.strategies.rsi_bounce import rsi_bounce
 from workbench.strategies.vote import Strategy, strategy
 
-SHIPPED = (ema_adx, rsi_bounce, news_sentiment)
-shipped = pytest.mark.parametrize("voter", SHIPPED, ids=lambda s: s.name)
+FEW = {"samples": 16, "votes": 16}
+
+
+def all_shipped() -> list[Strategy]:
+    """Every strategy of the package, registered or not yet."""
+    modules = [
+        import_module(f"workbench.strategies.{module.name}")
+        for module in pkgutil.iter_modules(workbench.strategies.__path__)
+    ]
+    found = [
+        thing
+        for module in modules
+        for thing in vars(module).values()
+        if isinstance(thing, Strategy) and thing.function.__module__ == module.__name__
+    ]
+    return sorted({s.name: s for s in found}.values(), key=lambda s: s.name)
+
+
+shipped = pytest.mark.parametrize("voter", all_shipped(), ids=lambda s: s.name)
 
 
 @pytest.fixture(scope="module")
-def sample(sample_lake: Lake) -> World:
-    return load_world(sample_lake, "sample", [], "1h", "2022-11-01", "2023-02-15")
+def invented() -> Panel:
+    return made_up()
 
 
 @pytest.fixture(scope="module")
-def recorded(recorded_lake: Lake) -> World:
-    symbols = ["BTC/USDT", "ETH/USDT", "SOL/USDT"]
-    return load_world(recorded_lake, "binance_spot", symbols, "1h", "2024-10-01", "2025-01-31")
+def recorded(recorded_lake: Lake) -> Panel:
+    """Bitcoin and ether for 14 months; two of them after macro_trend's year."""
+    source = Source(recorded_lake.root, "binance_spot", ("BTC/USDT", "ETH/USDT"))
+    return load_desk(source=source).world("2023-11-01", "2023-12-31").panel
+
+
+@pytest.fixture(scope="module")
+def completed(recorded: Panel, invented: Panel) -> Panel:
+    """Recorded bars and context, and where nothing was recorded the invented: the two pairs, odds
+    of thresholds (around the recorded price) and a model's scores."""
+    trial = invented.tail(len(recorded))
+    pairs = [symbol for symbol in trial.symbols if symbol not in recorded.symbols]
+
+    def beside(real: pd.DataFrame, made: pd.DataFrame) -> pd.DataFrame:
+        return pd.concat([real, made[pairs].set_axis(recorded.index)], axis=1)
+
+    bars = {
+        name: beside(getattr(recorded, name), getattr(trial, name))
+        for name in ("open", "high", "low", "close", "volume")
+    }
+    context: dict[str, Any] = {}
+    for name, made in trial.context.items():
+        real = recorded.context.get(name)
+        if real is None:
+            context[name] = made.set_axis(recorded.index)
+        else:
+            context[name] = real if real.ndim == 1 else beside(real, made)
+    context["odds_strike"] = bars["close"].iloc[::240].reindex(recorded.index).ffill() * 1.02
+    return Panel.from_frames(**bars, timeframe="1h", context=context, source=recorded.source)
 
 
 @shipped
-def test_shipped_strategies_keep_the_contract_on_the_sample_world(
-    voter: Strategy, sample: World
+def test_shipped_strategies_keep_the_contract_on_recorded_data(
+    voter: Strategy, completed: Panel
 ) -> None:
     """With votes to look at: a silent strategy keeps every promise."""
-    assert voter(sample.panel).side.iloc[voter.lookback :].any(axis=None)
-    check_strategy(voter, sample.panel, samples=12)
+    said = check_strategy(voter, completed, **FEW)
+    assert (said.votes_tried > 0, said.silent_because) == (True, "")
 
 
 @shipped
-def test_shipped_strategies_keep_the_contract_on_recorded_prices(
-    voter: Strategy, recorded: World
+def test_shipped_strategies_keep_the_contract_on_the_trial_panel(
+    voter: Strategy, invented: Panel
 ) -> None:
-    if voter is not news_sentiment:  # whether that one has much to read here, is not its promise
-        assert voter(recorded.panel).side.iloc[voter.lookback :].any(axis=None)
-    check_strategy(voter, recorded.panel, samples=12)
+    """What `workbench doctor` asks of them; another seed of bars here."""
+    assert check_strategy(voter, invented, **FEW, seed=9).votes_tried > 0
 
 
 @shipped
-def test_shipped_strategies_keep_the_contract_on_prices_with_holes(voter: Strategy) -> None:
-    panel = random_panel(2_500, seed=21, holes=0.05)
-    rng = np.random.default_rng(21)
-    score = np.cumsum(rng.standard_t(3, panel.close.shape), axis=0)
-    panel = panel.with_context(sentiment=pd.DataFrame(score, panel.index, panel.close.columns))
-    assert voter(panel).side.iloc[voter.lookback :].any(axis=None)
-    check_strategy(voter, panel, samples=12)
+def test_shipped_strategies_keep_the_contract_on_prices_with_holes(
+    voter: Strategy, invented: Panel
+) -> None:
+    """One bar in twenty is missing."""
+    hole = np.random.default_rng(21).random(invented.close.shape) < 0.05
+    bars = {n: getattr(invented, n).mask(hole) for n in ("open", "high", "low", "close", "volume")}
+    check_strategy(voter, replace(invented, **bars), **FEW, seed=21)
 
 
-def test_without_scores_the_news_strategy_is_silent() -> None:
-    panel = random_panel(1_000, seed=3)
-    assert not news_sentiment(panel).side.any(axis=None)
-    check_strategy(news_sentiment, panel, samples=3)
+def test_a_strategy_with_nothing_to_read_is_checked_and_said_to_be_silent() -> None:
+    said = check_strategy(news_sentiment, random_panel(1_000, seed=3), samples=3)
+    assert (said.votes_tried, said.samples, said.bars) == (0, 3, 1_000)
+    assert said.silent_because == "nothing is known of sentiment"
+    assert "had no vote to try: nothing is known of sentiment" in str(said)
 
 
-def test_an_unknown_score_takes_no_vote() -> None:
-    panel = random_panel(1_500, seed=3)
-    rng = np.random.default_rng(3)
-    score = pd.DataFrame(
-        np.cumsum(rng.standard_t(3, panel.close.shape), axis=0), panel.index, panel.close.columns
-    )
-    score.iloc[1_000:1_010] = np.nan
-    votes = news_sentiment(panel.with_context(sentiment=score))
-    assert votes.side.iloc[:1_000].any(axis=None)
-    assert not votes.side.iloc[1_000:1_010].any(axis=None)
-    assert not votes.confidence.iloc[1_000:1_010].any(axis=None)
+def test_a_strategy_without_an_instrument_is_silent(invented: Panel) -> None:
+    """It is never called: there is nothing to show it."""
+
+    @strategy(category="trend", regimes={"trending"}, lookback=5, trades="carry")
+    def pairs_only(panel: Panel) -> Votes:
+        assert all(symbol.endswith("~carry") for symbol in panel.symbols)
+        return signs(panel.close.diff())
+
+    assert "no carry instrument" in check_strategy(pairs_only, random_panel(99, 1)).silent_because
+    assert check_strategy(pairs_only, invented, **FEW).votes_tried == 16
 
 
-# --- cheaters ------------------------------------------------------------------------------------
+# --- cheats, each caught and named ---------------------------------------------------------------
 
 
-def signs(of: pd.DataFrame) -> Votes:
-    """Long where a number is above 0, short where it is below, at 60."""
-    side = pd.DataFrame(np.sign(of.fillna(0.0)), of.index, of.columns).astype(int)
-    return Votes(side, side.abs() * 60.0)
+def with_scores(panel: Panel) -> Panel:
+    """The panel with a score of every eighth bar as context."""
+    return panel.with_context(sparse=panel.close.diff().iloc[::8].reindex(panel.index))
 
 
-def next_bar(panel: Panel) -> Votes:
-    return signs(panel.close.shift(-1) - panel.close)
+@pytest.fixture(scope="module")
+def months(recorded: Panel) -> Panel:
+    return with_scores(replace(recorded.rows(2_000, 4_400), context={}))
 
 
-def centred(panel: Panel) -> Votes:
-    return signs(panel.close - panel.close.rolling(5, center=True).mean())
+NEXT, WHOLE = "it reads the next bar", "it depends on the whole sample"
+LEAKS = [
+    (cheats.next_bar, rf"{NEXT}, through its close"),
+    (cheats.one_candle, rf"{NEXT}, through its open"),
+    (cheats.centred, r"it reads up to 2 bars ahead .*centred.*, through its close"),
+    (
+        cheats.filled_backwards,
+        r"it reads up to 7 bars ahead .*a fill from later.*, through the context 'sparse'",
+    ),
+    (cheats.four_hours_by_open, r"it reads up to 3 bars ahead .*higher timeframe.* its close"),
+    (cheats.normalised, rf"{WHOLE} \(a mean, .*, through its close"),
+    (cheats.scaled, rf"{WHOLE} .*a scale.*, through its close"),
+    (cheats.best_of_all, rf"{WHOLE} .*, through its close"),
+    (cheats.smoothed, r"it reads up to \d{1,3} bars ahead .*smoothed.*, through its close"),
+]
+leaks = pytest.mark.parametrize(("cheat", "says"), LEAKS, ids=[c.__name__ for c, _ in LEAKS])
 
 
-def filled_backwards(panel: Panel) -> Votes:
-    return signs(panel.context["sentiment"].bfill().where(panel.close.notna()))
+@leaks
+def test_a_strategy_that_looks_ahead_is_caught_on_recorded_data(
+    cheat: Function, says: str, months: Panel
+) -> None:
+    with pytest.raises(ContractBroken, match=f"^{cheat.__name__}: it looks ahead: its .*; {says}"):
+        check_strategy(declared(cheat), months, **FEW)
 
 
-def normalised(panel: Panel) -> Votes:
-    """Votes a deviation off the mean of the whole sample."""
-    z = (panel.close - panel.close.mean()) / panel.close.std()
-    return signs(z.where(z.abs() > 1.0))
-
-
-def best_of_all(panel: Panel) -> Votes:
-    """Sure of itself in proportion to the highest close of all."""
-    votes = signs(panel.close.diff())
-    return Votes(votes.side, (60.0 * panel.close / panel.close.max()).fillna(0.0))
-
-
-def slow_average(panel: Panel) -> Votes:
-    return signs(panel.close - ema(panel.close, 200))
-
-
-def too_sure(panel: Panel) -> Votes:
-    votes = signs(panel.close.diff())
-    return Votes(votes.side, votes.confidence.mask(votes.side == -1, 101.0))
-
-
-def unsure(panel: Panel) -> Votes:
-    votes = signs(panel.close.diff())
-    return Votes(votes.side, votes.confidence.mask(votes.side == -1))
-
-
-def hole_in_side(panel: Panel) -> Votes:
-    votes = signs(panel.close.diff())
-    return Votes(votes.side.astype(float).mask(votes.side == -1), votes.confidence)
-
-
-def double(panel: Panel) -> Votes:
-    votes = signs(panel.close.diff())
-    return Votes(2 * votes.side, votes.confidence)
-
-
-def blind(panel: Panel) -> Votes:
-    """Votes by the last price there was, on missing bars too."""
-    return signs(panel.close.ffill().diff(3))
-
-
-def of_one_row(panel: Panel) -> Votes:
-    votes = signs(panel.close.diff())
-    return Votes(votes.side.tail(1), votes.confidence.tail(1))
-
-
-def of_other_symbols(panel: Panel) -> Votes:
-    votes = signs(panel.close.diff())
-    return Votes(votes.side.iloc[:, ::-1], votes.confidence)
-
-
-CUT, POISON = "changes when later bars are cut", "reads bars after it"
-Function = Callable[[Panel], Votes]
-
-
-def declared(function: Function, lookback: int = 50) -> Strategy:
-    return strategy(category="trend", regimes={"trending"}, lookback=lookback)(function)
+@leaks
+def test_a_strategy_that_looks_ahead_is_caught_on_random_walks(cheat: Function, says: str) -> None:
+    panel = with_scores(random_panel(900, seed=31, holes=0.02))
+    with pytest.raises(ContractBroken, match=f"^{cheat.__name__}: it looks ahead: its .*; {says}"):
+        check_strategy(declared(cheat), panel, **FEW)
 
 
 @pytest.mark.parametrize(
-    ("cheat", "lookback", "says"),
-    [
-        (next_bar, 50, CUT),
-        (centred, 50, CUT),
-        (filled_backwards, 50, CUT),
-        (normalised, 50, CUT),
-        (best_of_all, 50, CUT),
-        (slow_average, 60, r"is another on its last 60 bars; raise `lookback`"),
-        (too_sure, 50, r"101 at .*; confidence must be 0 to 100"),
-        (unsure, 50, r"nan at .*; confidence must be 0 to 100"),
-        (hole_in_side, 50, r"nan at .*; side must be -1, 0 or 1"),
-        (double, 50, r"2 at .*; side must be -1, 0 or 1"),
-        (blind, 50, "a bar without a price takes no vote"),
-        (of_one_row, 50, "side does not lie on the panel"),
-        (of_other_symbols, 50, "side does not lie on the panel"),
-    ],
+    ("twin", "lookback"),
+    [(cheats.four_hours_by_close, 9), (cheats.filtered, 400), (cheats.honest, 6)],
     ids=lambda value: getattr(value, "__name__", None),
 )
-def test_a_cheater_is_caught_and_named(cheat: Function, lookback: int, says: str) -> None:
-    panel = random_panel(900, seed=31, holes=0.02)
-    sparse = panel.close.diff().iloc[::8].reindex(panel.index)
-    panel = panel.with_context(sentiment=sparse)
-    with pytest.raises(ContractBroken, match=f"^{cheat.__name__}: .*{says}"):
-        check_strategy(declared(cheat, lookback), panel)
+def test_the_honest_twin_of_a_cheat_passes(twin: Function, lookback: int, months: Panel) -> None:
+    assert check_strategy(declared(twin, lookback), months, **FEW).votes_tried == 16
 
 
-def test_a_cheater_who_needs_the_far_end_to_be_there_is_caught_by_poison() -> None:
-    """With the later bars cut it behaves; with all of them there it reads the next one."""
+def test_a_cheat_in_a_single_bar_with_a_vote_is_found() -> None:
+    """Bars with a vote are all tried, so one rare vote does not slip through."""
+    panel = random_panel(2_000, seed=34)
+    ahead = panel.close.shift(-1) / panel.close - 1.0
+    least = float(ahead.iloc[100:, 0].max())
+
+    def rarely(given: Panel) -> Votes:
+        rise = given.close.shift(-1) / given.close - 1.0
+        return signs(rise.where((rise == least) & (given.symbols[0] == given.close.columns)))
+
+    assert (rarely(panel).side != 0).sum().sum() == 1
+    with pytest.raises(ContractBroken, match=rf"^rarely: it looks ahead: .*; {NEXT}"):
+        check_strategy(declared(rarely), panel, samples=5)
+
+
+def test_a_cheat_that_only_withholds_votes_is_found() -> None:
+    """Its votes are anybody's; what it takes back is what will have lost by the next close."""
+    panel = random_panel(700, seed=37)
+
+    def withdrawn(given: Panel) -> Votes:
+        falls = given.close.shift(-1) < given.close
+        return signs((given.close - given.open).clip(lower=0.0).mask(falls))
+
+    with pytest.raises(ContractBroken, match=rf"^withdrawn: .*; {NEXT}, through its close"):
+        check_strategy(declared(withdrawn), panel, samples=5)
+
+
+def test_a_cheat_through_a_series_of_the_context_is_named_with_it() -> None:
+    panel = random_panel(600, seed=33)
+    noise = np.random.default_rng(33).normal(size=len(panel))
+    panel = panel.with_context(dxy=pd.Series(noise, panel.index))
+
+    def peeks(given: Panel) -> Votes:
+        ahead: Any = given.context["dxy"].shift(-3)
+        return signs(given.close * 0.0 + ahead.to_numpy()[:, None])
+
+    says = r"it reads up to 3 bars ahead .*, through the context 'dxy'"
+    with pytest.raises(ContractBroken, match=says):
+        check_strategy(declared(peeks), panel, **FEW)
+
+
+def test_a_cheat_who_behaves_on_panels_of_another_length_is_caught() -> None:
+    """With the later bars cut it reads the bar before; with all of them there, the next one."""
     panel = random_panel(600, seed=32)
 
     def sly(given: Panel) -> Votes:
         ahead = given.close.shift(-1) if len(given) == len(panel) else given.close.shift(1)
         return signs(ahead - given.close)
 
-    with pytest.raises(ContractBroken, match=r"^sly: "):
-        check_strategy(declared(sly), panel)
+    with pytest.raises(ContractBroken, match=rf"^sly: .* later bars are cut away; {NEXT}"):
+        check_strategy(declared(sly), panel, **FEW)
+
+
+def test_a_cheat_who_only_shows_on_other_later_bars_is_caught_by_poison() -> None:
+    """It reads the far end only where that end does not look as it always did."""
+    panel = random_panel(600, seed=32)
 
     def slyer(given: Panel) -> Votes:
-        """Reads the far end only where that end looks as it always did."""
-        whole = len(given) == len(panel)
         end, usual = given.close.iloc[-1], panel.close.iloc[-1]
-        known = whole and (end.isna() | (end == usual)).all()
+        known = len(given) < len(panel) or (end == usual).all()
+        return signs(given.close if not known else given.close * 0.0)
+
+    with pytest.raises(ContractBroken, match=rf"when later bars hold noise; {WHOLE}"):
+        check_strategy(declared(slyer), panel, **FEW)
+
+
+def test_a_strategy_that_counts_from_the_panels_end_is_told_so() -> None:
+    """No number of a later bar matters to it, only that there is one."""
+
+    def last_of_all(given: Panel) -> Votes:
         side = pd.DataFrame(0, given.index, given.close.columns)
-        if whole and not known:
-            side[:] = 1
+        side.iloc[-100:] = 1
         return Votes(side, side * 60.0)
 
-    with pytest.raises(ContractBroken, match=POISON):
-        check_strategy(declared(slyer), panel)
+    with pytest.raises(ContractBroken, match="it depends on where the panel ends"):
+        check_strategy(declared(last_of_all), random_panel(600, seed=38), samples=100)
 
 
-def test_a_cheater_through_the_context_alone_is_caught() -> None:
-    panel = random_panel(600, seed=33)
-    noise = np.random.default_rng(33).normal(size=len(panel))
-    panel = panel.with_context(dxy=pd.Series(noise, panel.index))
+# --- other promises ------------------------------------------------------------------------------
 
-    def peeks(given: Panel) -> Votes:
-        ahead: Any = given.context["dxy"].shift(-1)
-        return signs(given.close * 0.0 + ahead.to_numpy()[:, None])
+BROKEN = [
+    (cheats.too_sure, 50, r"its confidence at 2023-.* \(101\) is not between 0 and 100"),
+    (cheats.unsure, 50, r"its confidence at 2023-.* \(nan\) is not between 0 and 100"),
+    (cheats.hole_in_side, 50, r"its side at 2023-.* \(nan\) is not -1, 0 or 1"),
+    (cheats.double, 50, r"its side at 2023-.* \(-?2\) is not -1, 0 or 1"),
+    (cheats.nothing_known, 50, r"its side at 2023-01-01 00:00 BTC/USDT \(nan\) is not"),
+    (cheats.in_words, 50, "side of BTC/USDT is object; it must be numbers"),
+    (cheats.blind, 50, r"its side at .* is a vote on a bar without a price"),
+    (cheats.of_one_row, 50, r"side does not lie on the panel \(1 rows of BTC.* has 900 of BTC"),
+    (cheats.of_other_symbols, 50, r"side does not lie on the panel \(900 rows of SOL/USDT, "),
+    (cheats.arrays, 50, "side is ndarray; it must be a frame"),
+    (cheats.a_frame, 50, "it answers with DataFrame; it must be Votes"),
+    (cheats.exits_as_numbers, 50, "exit of BTC/USDT is float64; it must be bool"),
+    (cheats.exits_sometimes, 50, "it gives `exit` on some panels only"),
+    (cheats.breaks, 50, r"it breaks on the 900 bars up to .* \(KeyError: .*NO/SUCH"),
+    (cheats.breaks_when_short, 310, r"it looks ahead|it breaks on the|raise `lookback`"),
+    (cheats.frame_writer, 50, "it changes the panel that it is shown; copy a frame"),
+    (cheats.column_adder, 50, "it changes the panel that it is shown; copy a frame"),
+    (cheats.array_writer, 50, "it changes the panel that it is shown; copy a frame"),
+    (cheats.counting, 50, r"it is not deterministic: asked again, its confidence at"),
+    (cheats.slow_average, 60, r"on its last 60 bars alone, .*; raise `lookback`"),
+]
 
-    with pytest.raises(ContractBroken, match=CUT):
-        check_strategy(declared(peeks), panel)
+
+@pytest.mark.parametrize(
+    ("broken", "lookback", "says"), BROKEN, ids=[b[0].__name__ for b in BROKEN]
+)
+def test_a_broken_promise_is_named(broken: Function, lookback: int, says: str) -> None:
+    panel = with_scores(random_panel(900, seed=31, holes=0.02))
+    with pytest.raises(ContractBroken, match=f"^{broken.__name__}: .*({says})"):
+        check_strategy(declared(broken, lookback), panel, **FEW)
 
 
-def test_a_cheater_in_a_single_bar_with_a_vote_is_found() -> None:
-    """Bars with a vote are tried first, so one rare vote does not slip through."""
-    panel = random_panel(2_000, seed=34)
-
-    def rarely(given: Panel) -> Votes:
-        ahead = given.close.shift(-1) / given.close - 1.0
-        return signs(ahead.where(ahead == ahead.iloc[:, [0]].max().iloc[0]))
-
-    assert (rarely(panel).side != 0).sum().sum() == 1
-    with pytest.raises(ContractBroken, match=r"^rarely: "):
-        check_strategy(declared(rarely), panel, samples=5)
+def test_what_a_strategy_writes_to_its_panel_does_not_reach_the_caller() -> None:
+    """Not even past pandas' guard."""
+    panel = random_panel(300, seed=39)
+    before = panel.close.copy()
+    with pytest.raises(ContractBroken, match="it changes the panel"):
+        check_strategy(declared(cheats.array_writer), panel, **FEW)
+    pd.testing.assert_frame_equal(panel.close, before)
 
 
-def test_an_honest_strategy_of_a_notebook_cell_passes() -> None:
+def test_a_lookback_that_is_one_bar_short_is_found() -> None:
     panel = random_panel(900, seed=35, holes=0.02)
+    check_strategy(declared(cheats.honest, 6), panel, **FEW)
+    with pytest.raises(ContractBroken, match=r"on its last 5 bars alone, .* raise `lookback`"):
+        check_strategy(declared(cheats.honest, 5), panel, **FEW)
 
-    def honest(given: Panel) -> Votes:
-        return signs((given.close - given.close.shift(5)).where(given.close.notna()))
 
-    check_strategy(declared(honest, 6), panel)
+def test_a_confidence_may_differ_by_a_millionth_and_no_more() -> None:
+    """The bars before `lookback` are allowed to leave a trace that nobody would see."""
+    panel = random_panel(900, seed=40)
+
+    def fades(given: Panel, share: float) -> Votes:
+        votes = signs(given.close.diff())
+        first = given.close.iloc[0] / 100.0  # what the oldest bar leaves behind
+        return Votes(votes.side, votes.confidence * (1.0 + share * first))
+
+    voter = declared(fades)  # type: ignore[arg-type]
+    check_strategy(voter.having(share=1e-8), panel, **FEW)
     with pytest.raises(ContractBroken, match="raise `lookback`"):
-        check_strategy(declared(honest, 5), panel)
+        check_strategy(voter.having(share=1e-4), panel, **FEW)
 
 
 def test_a_panel_shorter_than_the_lookback_proves_nothing_and_says_so() -> None:
-    with pytest.raises(ContractBroken, match="the panel has 50 bars, its lookback alone is 50"):
-        check_strategy(declared(next_bar, 50), random_panel(50, seed=1))
+    says = "honest needs 50 bars for its first vote and more to be checked; the panel has 50"
+    with pytest.raises(UsageError, match=says):
+        check_strategy(declared(cheats.honest, 50), random_panel(50, seed=1))
+
+
+def test_a_bare_function_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"is no strategy; declare the function with @strategy"):
+        check_strategy(cheats.honest, random_panel(50, seed=1))  # type: ignore[arg-type]
 
 
 def test_the_same_seed_tries_the_same_bars() -> None:
@@ -262,9 +345,26 @@ def test_the_same_seed_tries_the_same_bars() -> None:
     sentences = set()
     for _ in range(2):
         with pytest.raises(ContractBroken) as broken:
-            check_strategy(declared(normalised), panel, samples=10, seed=4)
+            check_strategy(declared(cheats.normalised), panel, samples=10, seed=4)
         sentences.add(str(broken.value))
     assert len(sentences) == 1
+
+
+def test_what_was_tried_is_told() -> None:
+    """Every bar with a vote unless fewer are asked for; a notebook shows it as a line."""
+    panel = random_panel(300, seed=41)
+    voter = declared(cheats.honest, 6)
+    assert check_strategy(voter, panel, samples=10).votes_tried == 295
+    said = check_strategy(voter, panel, samples=10, votes=20)
+    assert repr(said) == (
+        f"honest keeps its promises: 20 bars with a vote and {said.samples} others tried, of 300"
+    )
+
+
+def test_a_sample_world_is_enough_for_a_strategy_of_ones_own(sample_lake: Lake) -> None:
+    """As the research notebook does it."""
+    world = load_world(sample_lake, "sample", ["BTC/USDT"], "1h", "2022-11-01", "2023-02-15")
+    assert check_strategy(declared(cheats.honest, 6), world.panel, **FEW).votes_tried == 16
 
 
 def test_a_parameter_the_function_does_not_have_is_an_error() -> None:
