@@ -185,6 +185,22 @@ def test_history_before_the_start_and_trades_still_open_teach_nothing() -> None:
     assert calibrate(desk_of(knowing), world).outcomes["t"].tolist() == [6, 12, 18, 24]
 
 
+def test_who_never_votes_has_a_row_of_nothing() -> None:
+    @strategy(category="trend", regimes=ANY, lookback=1)
+    def silent(panel: Panel) -> Votes:
+        return Votes.of(panel, *np.zeros((3, *panel.close.shape)))
+
+    bars, told = np.array(FALL * 3), np.zeros(3 * SLOT)
+    told[::SLOT] = 60.0
+    found = calibrate(desk_of(knowing, silent), world_of(bars, told))
+    row = found.summary.loc["silent"]
+    assert (row["n"], row["days"], row["curve n"], row["curve"]) == (0, 0, 0, "UNCALIBRATED")
+    assert row[["hit rate", "mean return", "brier score"]].isna().all()
+    assert found.calibrations["silent"].curves == ()
+    assert uncalibrated(found.desk(desk_of(knowing, silent))) == ("knowing", "silent")
+    assert found.outcomes["strategy"].tolist() == ["knowing"] * 3
+
+
 def test_a_strategys_own_exit_ends_its_outcomes() -> None:
     @strategy(category="trend", regimes=ANY, lookback=1)
     def leaving(panel: Panel) -> Votes:

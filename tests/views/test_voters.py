@@ -53,7 +53,7 @@ def test_the_chart_has_a_point_a_bin_with_its_interval() -> None:
 def test_a_score_without_a_curve_is_drawn_as_what_it_is_and_says_so() -> None:
     told = voters.reliability(found(), EVIL)
     assert "UNCALIBRATED" in told.layout.title.text
-    assert told.layout.xaxis.title.text == "score / 100"
+    assert told.layout.xaxis.title.text == "score / 100 said, 2 votes"
     assert list(told.data[1].x) == pytest.approx([0.55, 0.65])
     known = voters.reliability(found(), "sure")
     assert "UNCALIBRATED" not in known.layout.title.text

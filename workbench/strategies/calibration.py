@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -87,9 +88,17 @@ class Calibration:
         n = np.array([curve.n if curve.n >= LEAST else 0 for curve in self.curves] + [0])
         return n[self._known(times)]  # -1, before the first curve, is the last: none
 
+    @property
+    def last(self) -> Curve | None:
+        """The newest curve with enough outcomes to stand for a probability."""
+        return next((curve for curve in reversed(self.curves) if curve.n >= LEAST), None)
+
     def _known(self, times: pd.DatetimeIndex) -> Any:
-        since = pd.DatetimeIndex([curve.since for curve in self.curves], tz="UTC")
-        return since.searchsorted(times, side="right") - 1
+        return self._since.searchsorted(times, side="right") - 1
+
+    @cached_property
+    def _since(self) -> pd.DatetimeIndex:
+        return pd.DatetimeIndex([curve.since for curve in self.curves], tz="UTC")
 
 
 def _wrong(curve: Curve) -> str:

@@ -61,7 +61,10 @@ def calibrations(found: Calibrated) -> Styler:
     shown = found.summary[list(SCORED)].rename(columns=SCORED).rename_axis(index=None)
     briers = dict.fromkeys((n for n in shown if n.startswith("Brier")), "{:.4f}")
     percent = dict.fromkeys(("hit rate", "from", "to", "breaks even at"), "{:.1%}")
-    title = "Calibration, walk-forward: each vote by a curve of what had closed before it"
+    title = (
+        "Calibration, walk-forward: each vote by a curve of what had closed before it. Outcomes"
+        " overlap, so an interval (95 %) is worth its days"
+    )
     styler = styled(shown, caption(title, found), "calibrations")
     formats = briers | percent | {"mean return": "{:+.2%}"}
     return styler.format(formats, na_rep="-", escape="html")
@@ -103,14 +106,12 @@ def reliability(found: Calibrated, strategy: str, bins: int = 10) -> go.Figure:
         },
         hovertemplate="said %{x:.0%}, came %{y:.0%} of %{customdata[0]}<extra></extra>",
     )  # fmt: skip
-    figure.update_xaxes(title="chance said" if told else "score / 100", tickformat=".0%")
+    said = f"{'chance' if told else 'score / 100'} said, {table['n'].sum():,} votes"
+    figure.update_xaxes(title=said, tickformat=".0%", range=[0, 1])
     figure.update_yaxes(title="closed net positive", tickformat=".0%", range=[0, 1])
-    figure.update_xaxes(range=[0, 1])
-    figure.update_layout(hovermode="closest", legend_y=-0.25, showlegend=False)
-    n = len(had if told else own)
-    title = f"{html.escape(strategy)}, said v came, {n:,} votes"
-    title += "" if told else f"  ·  {UNCALIBRATED}"
-    return finished(figure, title, found)
+    figure.update_layout(hovermode="closest", showlegend=False)
+    title = f"{html.escape(strategy)}, said v came"  # first what a narrow page must not cut off
+    return finished(figure, title if told else f"{UNCALIBRATED}  ·  {title}", found)
 
 
 def _between(column: str) -> str:
