@@ -22,13 +22,15 @@ from workbench.data.sample import (
     NEWS_HOURS,
     ODDS_DRIFT,
     ODDS_HOURS,
+    PERP_SYMBOLS,
+    PERP_VENUE,
     START,
     SYMBOLS,
     Rows,
     sample_world,
     write_sample,
 )
-from workbench.data.snapshot import load_world
+from workbench.data.snapshot import carries, load_world
 
 NO_SIGNAL = {"news_drift": 0.0, "flow_drift": 0.0, "odds_drift": 0.0}
 SEEDS = (7, 8, 9)
@@ -210,3 +212,76 @@ def test_the_drifts_change_prices_and_nothing_that_is_said(
     for name, rows in worlds[0].items():
         if name.kind in {"news", "prediction"}:
             assert rows.equals(silent[0][name])
+
+
+# --- the perpetuals ---------------------------------------------------------------------------
+
+
+def basis(world: Rows, symbol: str) -> np.ndarray:
+    """How much dearer the perpetual closes than spot, a fraction."""
+    perp = world[SeriesName("ohlcv", PERP_VENUE, symbol, "1h")]["close"].to_numpy()
+    return perp / world[SeriesName("ohlcv", "sample", symbol, "1h")]["close"].to_numpy() - 1.0
+
+
+@pytest.mark.parametrize("symbol", PERP_SYMBOLS)
+def test_a_perpetual_follows_spot_and_its_basis_returns_to_what_funding_pays(
+    worlds: list[Rows], symbol: str
+) -> None:
+    for world in worlds:
+        off, rates = basis(world, symbol), world[SeriesName("funding", "sample", symbol, "8h")]
+        assert np.abs(off).max() < 0.006
+        last = rates["funding_rate"].to_numpy()[np.arange(len(off)) // 8]
+        noise = off - (last - 1e-4)
+        assert np.std(noise) == pytest.approx(3e-4, rel=0.2)
+        assert abs(np.mean(noise)) < 5e-5
+        assert np.corrcoef(noise[1:], noise[:-1])[0, 1] == pytest.approx(0.9, abs=0.04)
+        assert np.polyfit(last, off, 1)[0] == pytest.approx(1.0, abs=0.5)
+
+
+@pytest.mark.parametrize("symbol", PERP_SYMBOLS)
+def test_a_perpetual_tells_nothing_of_the_next_hour(worlds: list[Rows], symbol: str) -> None:
+    for world in worlds:
+        spot = world[SeriesName("ohlcv", "sample", symbol, "1h")]["close"].to_numpy()
+        last = world[SeriesName("funding", "sample", symbol, "8h")]["funding_rate"].to_numpy()
+        noise = basis(world, symbol) - last[np.arange(len(spot)) // 8]
+        told = np.corrcoef(noise[:-1], np.diff(np.log(spot)))[0, 1]
+        assert abs(told) < 4.0 / math.sqrt(len(spot))
+
+
+def test_perpetuals_are_whole_candles_and_replaced_with_the_world(
+    worlds: list[Rows], tmp_path: Path
+) -> None:
+    lake = Lake(tmp_path)
+    for name, rows in worlds[0].items():
+        if name.venue == PERP_VENUE:
+            raw = rows.rename({"event_time": "timestamp"}).drop(
+                "available_at", "fetched_at", "seed"
+            )
+            now = pd.Timestamp("2024-01-01", tz="UTC").to_pydatetime()
+            checked, dropped = checked_candles(raw, pd.Timedelta(1, unit="h").to_pytimedelta(), now)
+            assert (checked.height, dict(dropped)) == (17_520, {})
+            lake.upsert(*name, rows)
+    lake.upsert("ohlcv", PERP_VENUE, "SOL/USDT", "1h", rows)
+    write_sample(lake, seed=8)
+    perps = [name for name in lake.series() if name.venue == PERP_VENUE]
+    assert [name.symbol for name in perps] == list(PERP_SYMBOLS)
+    assert all(lake.read(*name)["seed"].unique().to_list() == [8] for name in perps)
+
+
+def test_a_made_up_leg_makes_the_pair_so_and_hears_nothing_recorded(
+    sample_lake: Lake, tmp_path: Path
+) -> None:
+    pairs = carries(sample_lake, "sample", "1h")
+    assert pairs == tuple(f"{symbol}~carry" for symbol in PERP_SYMBOLS)
+    panel = load_world(sample_lake, "sample", pairs, end="2022-02-28").panel
+    assert panel.source == "SYNTHETIC sample world, seed 7"
+    assert np.isfinite(panel.context["funding_apr_3"].to_numpy()[24:]).all()
+    assert panel.close.iloc[-1].between(95.0, 110.0).all()
+    lake = Lake(tmp_path)
+    name = SeriesName("ohlcv", PERP_VENUE, "BTC/USDT", "1h")
+    lake.upsert(*name, sample_lake.read(*name))
+    rates = sample_lake.read("funding", "sample", "BTC/USDT", "8h")
+    lake.upsert("funding", "binance", "BTC/USDT", "8h", rates)
+    alone = load_world(lake, PERP_VENUE, [], end="2022-01-31").panel
+    assert alone.source == "SYNTHETIC sample world, seed 7"
+    assert dict(alone.context) == {}

@@ -3,7 +3,8 @@
 Reads the lake and answers frames (bars x symbols) and series (bars) for `Panel.context`, and how
 long ago each feed was heard of. A name is left out when the lake has no such feed at all; a symbol
 that a feed does not cover is a column of NaN. The sample world and recorded data never mix: a
-venue called "sample" is told only what "sample" said, and no other venue ever hears of it.
+venue called "sample" (perpetuals: "sample_perp") is told only what "sample" said, and no other
+venue ever hears of it.
 """
 
 from __future__ import annotations
@@ -83,7 +84,7 @@ def gather(
     lake: Lake, venue: str, symbols: tuple[str, ...], index: pd.DatetimeIndex, step: pd.Timedelta
 ) -> tuple[dict[str, pd.DataFrame | pd.Series[Any]], pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Context, headlines, odds and ages of the bars that open at `index`."""
-    mine = (name for name in lake.series() if (name.venue == SAMPLE) == (venue == SAMPLE))
+    mine = (name for name in lake.series() if made_up(name.venue) == made_up(venue))
     asked = Asked(lake, venue, frozenset(mine), symbols, index, index + step)
     parts = {part.__name__: part(asked) for part in _PARTS}
     context = {name: told for part in parts.values() for name, told in part.context.items()}
@@ -104,6 +105,11 @@ def _nothing(columns: tuple[str, ...]) -> pd.DataFrame:
     never = pd.DatetimeIndex([], tz="UTC")
     clocks = ("available_at", "event_time")
     return pd.DataFrame({name: never if name in clocks else [] for name in columns})
+
+
+def made_up(venue: str) -> bool:
+    """Is it of the sample world, spot or perpetuals?"""
+    return venue.removesuffix("_perp") == SAMPLE
 
 
 def _funding(asked: Asked) -> Part:

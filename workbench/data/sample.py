@@ -4,7 +4,8 @@ SYNTHETIC, and marked so wherever it shows. Prices have regimes that last weeks,
 clustered volatility, a common factor and crashes that hit all assets at once; around them are
 funding, exchange flows, headlines, Fed odds and macro series. News, flows and odds carry a weak
 signal on later returns whose strength is known (the constants below), so that a method can be
-asked to find it and not to find more; with strength 0 there is none. Nothing is fitted to, or
+asked to find it and not to find more; with strength 0 there is none. BTC and ETH have a perpetual
+too, whose basis follows the rate that was settled last and returns to it. Nothing is fitted to, or
 copied from, a real market. One seed gives one world, byte for byte.
 """
 
@@ -26,7 +27,7 @@ from workbench.data.lake import Lake, SeriesName
 from workbench.data.meetings import DECISION_DAYS, basis_points
 from workbench.data.sample_news import FIRMS, GROUPS, NAMES
 
-VENUE = "sample"
+VENUE, PERP_VENUE = "sample", "sample_perp"
 START = datetime(2022, 1, 1, tzinfo=UTC)
 DAYS = 730
 FETCHED = datetime(2024, 2, 1, tzinfo=UTC)
@@ -65,11 +66,15 @@ ASSETS = {
     "AVAX": _Asset(70.0, 3, 1.40, 0.0055, 4e6, 0.06),
 }
 SYMBOLS = tuple(sorted(f"{asset}/USDT" for asset in ASSETS))
+PERP_SYMBOLS = ("BTC/USDT", "ETH/USDT")
 
 # Regimes: hourly drift, volatility as a multiple, mean stay in days.
 _REGIMES = ((0.00022, 1.0, 35.0), (-0.00024, 1.35, 28.0), (0.0, 0.7, 30.0))
 _HOURLY = 0.0045
 _CRASHES_A_YEAR = 5.0
+# The basis off the last premium: hourly persistence, and its deviation.
+_BASIS_STAYS, _BASIS = 0.9, 0.0003
+_INTEREST = 1e-4  # what a rate has in it at no premium, an interval
 
 Progress = Callable[[int, int, str], None]
 Rows = dict[SeriesName, pl.DataFrame]
@@ -78,7 +83,7 @@ Rows = dict[SeriesName, pl.DataFrame]
 def write_sample(lake: Lake, seed: int = 7, progress: Progress | None = None) -> int:
     """Replace whatever sample world the lake has by the one of `seed`. Returns its rows."""
     for name in lake.series():
-        if name.venue == VENUE:
+        if name.venue in (VENUE, PERP_VENUE):
             lake.remove(*name)
     world = sample_world(seed)
     for done, (name, rows) in enumerate(world.items()):
@@ -125,7 +130,13 @@ def sample_world(
         rows[SeriesName("funding", VENUE, symbol, "8h")] = _funding(chance, close)
         chain = _onchain(chance, close, flows[:, number], ASSETS[asset].turnover)
         rows[SeriesName("onchain", VENUE, asset, "1d")] = chain
-    return rows | _macro(_chance(seed, 5), market, moves, days)
+    rows |= _macro(_chance(seed, 5), market, moves, days)
+    for number, symbol in enumerate(PERP_SYMBOLS):
+        spot = rows[SeriesName("ohlcv", VENUE, symbol, "1h")]
+        rates = rows[SeriesName("funding", VENUE, symbol, "8h")]["funding_rate"].to_numpy()
+        perp = _perpetual(_chance(seed, 30 + number), symbol.partition("/")[0], spot, rates)
+        rows[SeriesName("ohlcv", PERP_VENUE, symbol, "1h")] = perp
+    return rows
 
 
 # --- chance and clocks ------------------------------------------------------------------------
@@ -242,6 +253,29 @@ def _funding(chance: np.random.Generator, close: Floats) -> pl.DataFrame:
     rate = 1e-4 + 0.0015 * trend + 3e-5 * chance.standard_normal(len(at))
     times = [START + timedelta(hours=int(hour)) for hour in at]
     return _stamped(times, "funding", funding_rate=np.round(np.clip(rate, -0.003, 0.003), 8))
+
+
+def _perpetual(
+    chance: np.random.Generator, name: str, spot: pl.DataFrame, rates: Floats
+) -> pl.DataFrame:
+    """Candles beside those of spot: dearer by the premium in the last settled rate, and by noise.
+
+    It knows no later rate than spot's own buyers do, so that nothing is told by the basis.
+    """
+    hours, decimals = spot.height, ASSETS[name].decimals
+    premium = rates[np.arange(hours) // 8] - _INTEREST
+    shocks = chance.standard_normal(hours) * _BASIS * math.sqrt(1.0 - _BASIS_STAYS**2)
+    noise, last = np.empty(hours), 0.0
+    for hour, shock in enumerate(shocks):
+        noise[hour] = last = _BASIS_STAYS * last + shock
+    ratio, busy = 1.0 + premium + noise, 2.0 * np.exp(0.2 * chance.standard_normal(hours))
+    high, low, close = (np.round(spot[x] * ratio, decimals) for x in ("high", "low", "close"))
+    open = np.concatenate([close[:1], close[:-1]])
+    return spot.with_columns(
+        open=pl.Series(open), high=pl.Series(np.maximum.reduce([high, open, close])),
+        low=pl.Series(np.minimum.reduce([low, open, close])), close=pl.Series(close),
+        volume=np.round(spot["volume"] * busy, 3),
+    )  # fmt: skip
 
 
 # --- what is said around the prices -----------------------------------------------------------

@@ -25,9 +25,9 @@ from workbench.data.context import (
     FEEDS,
     FUNDING,
     MACRO,
-    SAMPLE,
     gather,
     known_odds,
+    made_up,
     stale,
 )
 from workbench.data.join import US_PER_HOUR, age_hours, instants, micros
@@ -287,6 +287,8 @@ def _read(
     *legs, funding = _legs(venue, symbol, timeframe)
     spot, perp = (lake.read(*leg, end=until).filter(in_time) for leg in legs)
     bars = pair_bars(spot, perp, lake.read(*funding), parse_timeframe(timeframe))
+    if "seed" in spot.columns:  # a made-up leg makes the pair so
+        bars = bars.with_columns(pl.lit(spot["seed"].first()).alias("seed"))
     return bars if since is None else bars.filter(pl.col("event_time") >= since)
 
 
@@ -316,7 +318,7 @@ def _panel(
 
 
 def _source(candles: dict[str, pl.DataFrame], venue: str, timeframe: str) -> str:
-    if venue != SAMPLE:
+    if not made_up(venue):
         return f"{venue} {timeframe}, recorded"
     seeds = sorted({seed for rows in candles.values() for seed in rows["seed"].unique()})
     return f"SYNTHETIC sample world, seed {', '.join(map(str, seeds))}"
