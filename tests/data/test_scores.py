@@ -105,7 +105,7 @@ BAD = {
     "no zone": (line("b", scored_at="2024-03-01T10:05:00"), "line 2: scored_at: .*timezone"),
     "no time": (line("b", scored_at="today"), "line 2: scored_at: "),
     "a path for a model": (line("b", model="../../etc"), "line 2: model: .*pattern"),
-    "the sample for a model": (line("b", model="Sample"), "line 2: a model cannot be called"),
+    "the sample for a model": (line("b", model="Sample"), "line 2: no model is called sample"),
     "scored twice": (line("a", score=0.4), "line 2: headline .* has score 0.4, and 0.5 further up"),
 }
 

@@ -59,10 +59,8 @@ def read_tape(content: bytes) -> pl.DataFrame:
     told: dict[tuple[str, str, str], _Line] = {}
     for number, text in enumerate(content.removesuffix(b"\n").split(b"\n"), start=1):
         line = _parsed(text, number)
-        if line["model"].lower() == "sample":
-            raise FaultError(
-                f"line {number}: a model cannot be called sample, the made-up world is"
-            )
+        if line["model"].lower().startswith("sample"):
+            raise FaultError(f"line {number}: no model is called sample; the made-up world is")
         first = told.setdefault((line["id"], line["model"], line["prompt_id"]), line)
         if first["score"] != line["score"]:
             raise FaultError(
