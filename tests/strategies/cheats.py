@@ -201,15 +201,14 @@ def breaks_when_short(panel: Panel) -> Votes:
 
 
 def frame_writer(panel: Panel) -> Votes:
-    """Fills the holes of the frame that it was shown."""
-    panel.close.iloc[:] = panel.close.ffill().fillna(1.0).to_numpy()
+    """Rounds the prices of the frame that it was shown."""
+    panel.close.iloc[:] = panel.close.round(0).to_numpy()
     return signs(panel.close.diff())
 
 
 def column_adder(panel: Panel) -> Votes:
-    """Notes something in a frame of the context."""
+    """Notes something beside the volumes."""
     votes = signs(panel.close.diff())
-    pd.DataFrame(panel.context["sparse"])
     panel.volume["note"] = 1.0
     return votes
 
