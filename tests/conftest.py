@@ -13,10 +13,10 @@ from workbench.data.recorded import ImportReport, import_recorded
 from workbench.data.sample import write_sample
 
 FETCHED = datetime(2025, 7, 1, 12, tzinfo=UTC)
-# what the tests read; perps, KuCoin and Bybit only repeat what these show, and the order books have
-# tests of their own
-PARTS = ("ohlcv/binance_spot", "ohlcv/kraken", "funding", "onchain", "news", "prediction", "macro",
-         "sentiment")  # fmt: skip
+# what the tests read; KuCoin and Bybit only repeat what these show, and the order books have tests
+# of their own
+PARTS = ("ohlcv/binance_spot", "ohlcv/binance_perp/1h", "ohlcv/kraken", "funding", "onchain",
+         "news", "prediction", "macro", "sentiment")  # fmt: skip
 
 
 @pytest.fixture(scope="session")

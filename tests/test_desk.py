@@ -5,14 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
+from tests.strategies import random_panel
 from workbench.data.lake import Lake
+from workbench.data.snapshot import World
 from workbench.desk import Desk, Source, load_desk
 from workbench.domain import Limits, UsageError
 from workbench.judges.always import always
 from workbench.judges.rubric import rubric
+from workbench.research.calibrate import calibrate, write_calibration
 from workbench.strategies.ema_adx import ema_adx
+from workbench.strategies.regime import with_regime
 
 
 @pytest.fixture(autouse=True)
@@ -30,9 +35,17 @@ def desk_of(folder: Path, text: str) -> Desk:
 
 
 def test_defaults_need_no_file() -> None:
-    """Three strategies, the rubric, the default limits, ten thousand."""
+    """Nine strategies in three categories, the rubric, the default limits, ten thousand."""
     desk = load_desk()
-    assert [s.name for s in desk.strategies] == ["ema_adx", "rsi_bounce", "news_sentiment"]
+    assert [s.name for s in desk.strategies if s.category == "trend"] == [
+        "momentum_breakout", "ema_adx", "macro_trend",
+    ]  # fmt: skip
+    assert [s.name for s in desk.strategies if s.category == "reversion"] == [
+        "rsi_bounce", "bollinger_squeeze", "funding_arbitrage",
+    ]  # fmt: skip
+    assert [s.name for s in desk.strategies if s.category == "event"] == [
+        "news_sentiment", "whale_flow", "odds_divergence",
+    ]  # fmt: skip
     assert desk.judge is rubric
     assert desk.limits == Limits()
     assert desk.capital == 10_000.0
@@ -77,6 +90,9 @@ def test_every_table_is_read(tmp_path: Path) -> None:
         ("[limits]\nstop = 2.0", r"limits\.stop is 2; it must be above 0 and below 1"),
         ("[limits]\nstop = nan", r"limits\.stop is nan"),
         ("[costs]\ntaker_fee = -1", r"costs\.taker_fee is -1"),
+        ("[desk]\nquorum = 10", r"desk\.quorum is 10; 9 strategies vote, so it must be 1 to 9"),
+        ("[desk]\nquorum = 0", r"desk\.quorum is 0"),
+        ("[desk]\ncalibration = 'none.json'", r"none\.json is not there; `workbench calibrate"),
         ("[desk]\nstrategies = ['ema_adxx']", "no 'ema_adxx'.*nearest is ema_adx"),
         ("[desk]\nstrategies = []", "no strategies"),
         ("[desk]\njudge = 'rubrik'", "no 'rubrik'.*nearest is rubric"),
@@ -125,3 +141,29 @@ def test_the_sample_world_is_made_on_first_use_and_completed_if_cut_off(tmp_path
     assert again.panel.synthetic
     assert str(again.panel.index[again.start]) == "2023-06-01 00:00:00+00:00"
     assert str(again.panel.close_times[-1]) == "2023-07-01 00:00:00+00:00"
+
+
+def test_a_calibration_named_in_the_file_reaches_the_strategies(tmp_path: Path) -> None:
+    """And is left aside for whoever is about to fit another."""
+    text = "[desk]\nstrategies = ['ema_adx']\ncalibration = 'c.json'\n"
+    (tmp_path / "desk.toml").write_text(text)
+    plain = load_desk(tmp_path / "desk.toml", calibrated=False)
+    assert plain.strategies[0].calibration is None
+    bars = random_panel(3_000, seed=12)
+    world = World(with_regime(bars), pd.DataFrame(), pd.DataFrame(), pd.DataFrame())
+    write_calibration(tmp_path / "c.json", calibrate(plain, world))
+    told = load_desk(tmp_path / "desk.toml", source=Source(venue="sample"))
+    assert told.strategies[0].calibration is not None
+    with pytest.raises(UsageError, match=r"c\.json was fitted for limits\.stop"):
+        desk_of(tmp_path, text + "[data]\nvenue = 'sample'\n[limits]\nstop = 0.03\n")
+
+
+def test_who_trades_pairs_has_them_beside_their_markets(recorded_lake: Lake) -> None:
+    """Of the markets the desk trades, those with a perpetual and funding; without such a voter
+    there are none."""
+    source = Source(recorded_lake.root, "binance_spot", ("BTC/USDT", "DOGE/USDT"))
+    desk = load_desk(source=source)
+    panel = desk.world("2024-02-01", "2024-02-10").panel
+    assert panel.symbols == ("BTC/USDT", "BTC/USDT~carry", "DOGE/USDT")
+    without = replace(desk, strategies=(ema_adx,))
+    assert without.world("2024-02-01", "2024-02-10").panel.symbols == ("BTC/USDT", "DOGE/USDT")

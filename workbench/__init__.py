@@ -29,7 +29,9 @@ _HOME = {
     "Desk": "desk", "load_desk": "desk", "load_judge": "desk", "replay": "research.replay",
     "run_history": "research.history", "why_no_trade": "research.history",
     "summary": "research.metrics",
-    # what an idea is worth, and what a veto was
+    # what a voter is worth, what an idea, and what a veto was
+    "calibrate": "research.calibrate", "voter_table": "research.voters",
+    "regime_table": "research.voters", "agreement": "research.voters",
     "alone": "research.sweep", "sweep": "research.sweep", "outcomes": "research.outcomes",
     "resolved": "tuning.scorecard", "scorecard": "tuning.scorecard", "telling": "tuning.scorecard",
     # a desk that ran: its record, its gate, its week, its risk
@@ -38,7 +40,7 @@ _HOME = {
     "review": "trading",
     # what happened, and how it looks
     "progress": "views.progress", "Journal": "journal", "charts": "views", "studies": "views",
-    "tables": "views", "week": "views", "feeds": "views",
+    "tables": "views", "voters": "views", "week": "views", "feeds": "views",
 }  # fmt: skip
 
 __all__ = sorted(_HOME)  # noqa: PLE0605  it is a list, of what _HOME says

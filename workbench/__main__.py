@@ -12,7 +12,7 @@ import sys
 
 import typer
 
-from workbench.cli import demo, lake, notebooks, panel, paper, publish, record, replay
+from workbench.cli import calibrate, demo, lake, notebooks, panel, paper, publish, record, replay
 from workbench.cli.shell import Config, Json, desk_of, say
 from workbench.errors import WorkbenchError
 
@@ -22,6 +22,7 @@ app = typer.Typer(
 )  # fmt: skip
 app.command()(demo.demo)
 app.command()(replay.replay)
+app.command()(calibrate.calibrate)
 app.command()(paper.paper)
 app.command()(paper.status)
 app.command()(paper.pause)

@@ -165,11 +165,13 @@ class Desk:
 # --- from desk.toml ---------------------------------------------------------------------------
 
 
-def load_desk(path: str | Path | None = None, **changed: Any) -> Desk:
+def load_desk(path: str | Path | None = None, *, calibrated: bool = True, **changed: Any) -> Desk:
     """The desk of a desk.toml (by default the one in this folder; without one, the defaults).
 
-    `changed` replaces fields of the Desk, for example `judge=always`. Relative paths in the file
-    are taken from its folder. Raises UsageError naming the file, the key and the nearest valid one.
+    Its strategies have the curves of `[desk] calibration`, if it names a file, unless `calibrated`
+    is False. `changed` replaces fields of the Desk, for example `judge=always`. Relative paths in
+    the file are taken from its folder. Raises UsageError naming the file, the key and the nearest
+    valid one.
     """
     file = Path(path) if path is not None else Path(CONFIG)
     if path is not None and not file.is_file():
@@ -189,7 +191,7 @@ def load_desk(path: str | Path | None = None, **changed: Any) -> Desk:
         "journal_path": folder / table.journal,
     }
     desk = Desk(**(parts | changed))
-    if table.calibration is None:
+    if table.calibration is None or not calibrated:
         return desk
     return read_calibration(folder / table.calibration, desk)
 

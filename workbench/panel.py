@@ -7,7 +7,7 @@ computes nothing beyond the last usable close.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
@@ -47,6 +47,29 @@ def is_carry(symbol: str) -> bool:
 def underlying(symbol: str) -> str:
     """The market an instrument is about: BTC/USDT~carry -> BTC/USDT."""
     return symbol.removesuffix(CARRY)
+
+
+class _Cut(Mapping[str, "pd.DataFrame | pd.Series[Any]"]):
+    """Some rows and symbols of a context, each series cut when it is looked at: a strategy reads
+    two or three of thirty."""
+
+    def __init__(self, whole: Context, rows: slice, symbols: list[str] | None = None) -> None:
+        self._whole, self._rows, self._symbols = whole, rows, symbols
+        self._cut: dict[str, pd.DataFrame | pd.Series[Any]] = {}
+
+    def __getitem__(self, name: str) -> pd.DataFrame | pd.Series[Any]:
+        if name not in self._cut:
+            series = self._whole[name].iloc[self._rows]
+            if self._symbols is not None and isinstance(series, pd.DataFrame):
+                series = series[self._symbols]
+            self._cut[name] = series
+        return self._cut[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._whole)
+
+    def __len__(self) -> int:
+        return len(self._whole)
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,11 +162,7 @@ class Panel:
         return Panel(
             self.open[names], self.high[names], self.low[names], self.close[names],
             self.volume[names], self.timeframe,
-            MappingProxyType({
-                name: s[names] if isinstance(s, pd.DataFrame) else s
-                for name, s in self.context.items()
-            }),
-            self.source,
+            _Cut(self.context, slice(None), names), self.source,
         )  # fmt: skip
 
     def bars_in(self, duration: str | pd.Timedelta) -> int:
@@ -185,8 +204,7 @@ class Panel:
         return Panel(
             self.open.iloc[rows], self.high.iloc[rows], self.low.iloc[rows],
             self.close.iloc[rows], self.volume.iloc[rows], self.timeframe,
-            MappingProxyType({name: s.iloc[rows] for name, s in self.context.items()}),
-            self.source,
+            _Cut(self.context, rows), self.source,
         )  # fmt: skip
 
     def __repr__(self) -> str:

@@ -29,7 +29,7 @@ from workbench.research.calibrate import (
     write_calibration,
 )
 from workbench.risk.sizing import edge
-from workbench.strategies.calibration import wilson
+from workbench.strategies.calibration import unknown, wilson
 from workbench.strategies.vote import strategy
 
 X = "X/USDT"
@@ -196,7 +196,7 @@ def test_who_never_votes_has_a_row_of_nothing() -> None:
     row = found.summary.loc["silent"]
     assert (row["n"], row["days"], row["curve n"], row["curve"]) == (0, 0, 0, "UNCALIBRATED")
     assert row[["hit rate", "mean return", "brier score"]].isna().all()
-    assert found.calibrations["silent"].curves == ()
+    assert found.calibrations["silent"] == unknown(breakeven(Limits(), FREE))
     assert uncalibrated(found.desk(desk_of(knowing, silent))) == ("knowing", "silent")
     assert found.outcomes["strategy"].tolist() == ["knowing"] * 3
 
@@ -278,8 +278,9 @@ def test_the_calibrated_desk_votes_with_these_chances(truth: Planted, found: Cal
     own, panel = of(found, "knowing"), truth.world.panel
     votes = desk.strategies[0].votes(panel)
     sure = votes.confidence.to_numpy()[own["t"], 0]
-    expected = np.where(own["known"] > 0, 100.0 * own["p"], own["score"])
-    np.testing.assert_allclose(sure, expected, rtol=1e-12)
+    calibrated = own["known"].to_numpy() > 0
+    np.testing.assert_allclose(sure[calibrated], 100.0 * own["p"][calibrated], rtol=1e-12)
+    assert (sure[~calibrated] <= own["score"][~calibrated]).all()
     said = desk.strategies[0].told(panel, votes)
     assert [said[t][0].outcomes for t in own["t"]] == own["known"].tolist()
     assert uncalibrated(desk) == ("rare",)

@@ -351,10 +351,10 @@ def test_the_signals_of_a_snapshot_are_the_last_row_of_the_votes(voter: Strategy
     raw, counted = voter(panel), voter.votes(panel)
     sides = raw.side.to_numpy()
     voted = np.flatnonzero(sides.any(axis=1))
-    voted = voted[voted >= voter.lookback]
+    voted = voted[voted >= voter.bars(panel.timeframe)]
     assert len(voted) > 10
     for t in [*voted[:40].tolist(), *range(2_000, 2_010)]:
-        window = panel.rows(t + 1 - voter.lookback, t + 1)
+        window = panel.rows(t + 1 - voter.bars(panel.timeframe), t + 1)
         signals = voter.signals(Snapshot(panel.close_times[t], window))
         assert {(s.symbol, s.side) for s in signals} == {
             (panel.symbols[j], int(sides[t, j])) for j in np.flatnonzero(sides[t])

@@ -29,7 +29,7 @@ def calibrate(
     from workbench.research.calibrate import calibrate as calibrated
     from workbench.research.calibrate import uncalibrated, write_calibration
 
-    desk = desk_of(config, venue)
+    desk = desk_of(config, venue, calibrated=False)
     with progress_bars() as progress:
         found = calibrated(desk, desk.world(start, end, progress), progress)
     write_calibration(out, found)

@@ -37,13 +37,15 @@ def desk_of(
     venue: str | None = None,
     judge: str | None = None,
     journal: Path | None = None,
+    *,
+    calibrated: bool = True,
 ) -> Desk:
     """The desk that a command works on. If it is HALTED, every command says so."""
     from dataclasses import replace
 
     from workbench.desk import load_desk, load_judge
 
-    desk = load_desk(config)
+    desk = load_desk(config, calibrated=calibrated)
     if judge is not None:
         desk = replace(desk, judge=load_judge(judge))
     if venue is not None:

@@ -34,6 +34,7 @@ from workbench.strategies.calibration import (
     calibrations_to_json,
     log_loss,
     told,
+    unknown,
     walk_forward,
     wilson,
 )
@@ -276,9 +277,12 @@ def _with_curves(
                     f"{where} was fitted for {part}.{name} {held!r}, and the desk has {wanted!r};"
                     " run `workbench calibrate` again, or set it back"
                 )
+    stranger = unknown(breakeven(desk.limits, desk.costs))
     return replace(
         desk,
-        strategies=tuple(replace(s, calibration=calibrations.get(s.name)) for s in desk.strategies),
+        strategies=tuple(
+            replace(s, calibration=calibrations.get(s.name, stranger)) for s in desk.strategies
+        ),
     )
 
 

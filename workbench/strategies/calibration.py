@@ -21,7 +21,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, TypeAdapter, Validati
 from workbench.arrays import Floats, Ints
 from workbench.errors import DataError
 
-LEAST = 120  # resolved outcomes; below them a confidence stays the score, and says uncalibrated
+LEAST = 120  # resolved outcomes; below them a confidence says uncalibrated
 PLATT_FROM, ISOTONIC_FROM = 200, 1_000
 STRENGTH = 20.0  # the prior weighs as much as this many outcomes
 SHRUNK, PLATT, ISOTONIC = "shrunk", "platt", "isotonic"
@@ -75,12 +75,13 @@ class Calibration:
 
     def apply(self, scores: Floats, times: pd.DatetimeIndex) -> Floats:
         """Confidences (bars, symbols) for scores of the same shape, each by the curve known at its
-        time; before the first curve with enough outcomes they stay as they are."""
+        time. One of too few outcomes can only lower the score: nobody may bet more for being less
+        known. Before the first curve the score stays as it is."""
         sure, at = np.array(scores, dtype=np.float64), self._known(times)
         for k in np.unique(at[at >= 0]):
-            curve = self.curves[k]
-            if curve.n >= LEAST:
-                sure[at == k] = 100.0 * curve.chance(scores[at == k])
+            curve, rows = self.curves[k], at == k
+            chance = 100.0 * curve.chance(sure[rows])
+            sure[rows] = chance if curve.n >= LEAST else np.minimum(chance, sure[rows])
         return sure
 
     def outcomes(self, times: pd.DatetimeIndex) -> Ints:
@@ -143,7 +144,7 @@ def walk_forward(
             " vote; an outcome needs the close of the bar in which its trade ended"
         )
     step = int(pd.Timedelta(every) / pd.Timedelta(1, unit="us"))
-    curves = []
+    curves = list(unknown(breakeven).curves)
     for tick in np.unique(closes // step + 1):  # the first refit after each close
         known = closes < tick * step
         kind, (knots, chances) = fit(score[known], win[known], breakeven)
@@ -151,6 +152,12 @@ def walk_forward(
         wins = int(win[known].sum())
         curves.append(Curve(since, kind, int(known.sum()), wins, knots, chances))
     return Calibration(tuple(curves))
+
+
+def unknown(breakeven: float) -> Calibration:
+    """Of a strategy without any outcome: it breaks even, until it shows otherwise."""
+    began = pd.Timestamp(0, unit="us", tz="UTC")
+    return Calibration((Curve(began, SHRUNK, 0, 0, (0.0,), (breakeven,)),))
 
 
 def fit(scores: Floats, won: Any, breakeven: float) -> tuple[str, Knots]:

@@ -78,7 +78,7 @@ class Strategy:
     def raw(self, panel: Panel) -> Votes:
         """The same with the confidence as the strategy says it."""
         own = self.sees(panel)
-        if not own.symbols:
+        if own is None:
             return Votes.of(panel, *np.zeros((3, *panel.close.shape), bool))
         said = self.function(own, **self.parameters)
         side, confidence, leave = (
@@ -96,9 +96,11 @@ class Strategy:
                   for part in (up, down, sure, exits)]  # fmt: skip
         return Votes.of(panel, *spread)
 
-    def sees(self, panel: Panel) -> Panel:
-        """The instruments of the panel that this strategy trades."""
+    def sees(self, panel: Panel) -> Panel | None:
+        """The instruments of the panel that this strategy trades; None if there are none."""
         own = [s for s in panel.symbols if is_carry(s) == (self.trades == "carry")]
+        if not own:
+            return None
         return panel if len(own) == len(panel.symbols) else panel.columns(own)
 
     def bars(self, timeframe: pd.Timedelta) -> int:
@@ -110,7 +112,7 @@ class Strategy:
     def silence(self, panel: Panel) -> str:
         """Why it has nothing to say on this panel, "" if it may have."""
         own = self.sees(panel)
-        if not own.symbols:
+        if own is None:
             return f"no {self.trades} instrument among {', '.join(panel.symbols)}"
         bars = self.bars(panel.timeframe)
         if len(panel) < bars:
