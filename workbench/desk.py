@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter, ValidationError
 
 from workbench.data.lake import lake_at
+from workbench.data.sample import PERP_SYMBOLS, PERP_VENUE, write_sample
 from workbench.data.sample import SYMBOLS as SAMPLE_SYMBOLS
 from workbench.data.sample import VENUE as SAMPLE
-from workbench.data.sample import write_sample
 from workbench.data.snapshot import World, carries, load_world
 from workbench.domain import (
     Book,
@@ -84,10 +84,9 @@ class Source:
 
     def made(self) -> bool:
         """Is the whole sample world in the lake? A write that was cut off leaves a part of it."""
-        there = {
-            n.symbol for n in lake_at(self.lake).series() if (n.kind, n.venue) == ("ohlcv", SAMPLE)
-        }
-        return there >= set(SAMPLE_SYMBOLS)
+        candles = {(n.venue, n.symbol) for n in lake_at(self.lake).series() if n.kind == "ohlcv"}
+        spot = {(SAMPLE, symbol) for symbol in SAMPLE_SYMBOLS}
+        return candles >= spot | {(PERP_VENUE, symbol) for symbol in PERP_SYMBOLS}
 
 
 @dataclass(frozen=True)

@@ -74,7 +74,8 @@ def test_a_poisoned_future_changes_nothing_before_it(
     shutil.copytree(source, root)
     kind, symbol, columns = FEEDS[feed]
     lake = Lake(root)
-    (name,) = [n for n in lake.series() if (n.kind, n.symbol) == (kind, symbol)]
+    named = [n for n in lake.series() if (n.kind, n.symbol) == (kind, symbol)]
+    (name,) = [n for n in named if n.venue == "sample"]
     fetched = pl.lit(datetime(2030, 1, 1, tzinfo=UTC)).cast(pl.Datetime("us", "UTC"))
     bad = poisoned(lake.read(*name), columns, kind).with_columns(fetched_at=fetched)
     assert lake.upsert(*SeriesName(*name), bad) > 0

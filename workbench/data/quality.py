@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import polars as pl
 
+from workbench.data.context import made_up
 from workbench.data.coverage import Span, missing
 from workbench.data.defects import (
     BAR,
@@ -34,7 +35,6 @@ from workbench.data.lake import (
     status_columns,
     status_of,
 )
-from workbench.data.sample import VENUE as SAMPLE
 from workbench.domain import UsageError, parse_timeframe
 
 # Closes of one bar that are further apart than this, less the usual basis. In the recorded years
@@ -142,7 +142,7 @@ def cross_check(lake: Lake, now: datetime, since: datetime | None = None) -> int
 def _markets(lake: Lake) -> dict[tuple[str, str, bool], list[SeriesName]]:
     markets: dict[tuple[str, str, bool], list[SeriesName]] = {}
     for name in lake.series():
-        if name.kind == "ohlcv" and name.venue != SAMPLE:
+        if name.kind == "ohlcv" and not made_up(name.venue):
             market = (name.symbol, name.timeframe, name.venue.endswith("_perp"))
             markets.setdefault(market, []).append(name)
     return markets

@@ -18,7 +18,7 @@ from pandas.io.formats.style import Styler
 from plotly.subplots import make_subplots
 
 from workbench.data import holdings
-from workbench.data.context import SAMPLE, known_odds
+from workbench.data.context import SAMPLE, known_odds, made_up
 from workbench.data.lake import Lake
 from workbench.data.snapshot import World
 from workbench.domain import Panel, UsageError
@@ -103,7 +103,7 @@ def coverage(lake: Lake, kinds: Sequence[str] | None = None) -> go.Figure:
         tickmode="array", tickvals=names, ticktext=labels, tickfont_size=11,
     )  # fmt: skip
     figure.update_xaxes(showgrid=False, tickfont_size=11)
-    made = held["venue"] == SAMPLE
+    made = held["venue"].map(made_up)
     title = f"Rows in the lake by {'day' if days else 'month'}"
     if made.any() and not made.all():
         title += "  ·  partly SYNTHETIC"
@@ -129,7 +129,7 @@ def _place(kind: str) -> tuple[int, str]:
 
 
 def _label(venue: str, symbol: str, timeframe: str) -> str:
-    parts = ["SYNTHETIC" if venue == SAMPLE else venue]
+    parts = [venue.replace(SAMPLE, "SYNTHETIC") if made_up(venue) else venue]
     parts += [part for part in (symbol, timeframe) if part not in {"ALL", "event"}]
     text = " ".join(parts)
     return text if len(text) <= LABEL else text[: LABEL - 1] + "…"
