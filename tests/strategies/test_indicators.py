@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+import json
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -10,8 +13,30 @@ import pandas as pd
 import pytest
 import talib
 
+from tests.recorded import require_data, spot_panel
 from tests.strategies import random_panel
-from workbench.strategies.indicators import adx, atr, bollinger, ema, rsi
+from workbench.domain import Panel
+from workbench.strategies.indicators import (
+    adx,
+    at_day_ends,
+    atr,
+    bars_since,
+    before,
+    begins,
+    bollinger,
+    channel,
+    daily_last,
+    ema,
+    highest,
+    lowest,
+    priced,
+    prices,
+    ratio,
+    rsi,
+    sma,
+    within,
+    zscore,
+)
 
 # StockCharts ChartSchool's RSI(14) spreadsheet: its closes and its published answers (2 decimals).
 RSI_CLOSES = [
@@ -87,6 +112,11 @@ EVERY: dict[str, Indicator] = {
     "upper": lambda h, lo, c: bollinger(c).upper,
     "bandwidth": lambda h, lo, c: bollinger(c).bandwidth,
     "percent_b": lambda h, lo, c: bollinger(c).percent_b,
+    "sma": lambda h, lo, c: sma(c, 12),
+    "highest": lambda h, lo, c: highest(c, 12),
+    "lowest": lambda h, lo, c: lowest(c, 12),
+    "channel_upper": lambda h, lo, c: channel(h, lo, c, 12).upper,
+    "channel_lower": lambda h, lo, c: channel(h, lo, c, 12).lower,
 }
 every = pytest.mark.parametrize("indicator", EVERY.values(), ids=EVERY.keys())
 
@@ -228,3 +258,236 @@ def test_later_bars_never_change_an_earlier_value(indicator: Indicator) -> None:
 
 def test_whole_numbers_are_prices_too() -> None:
     np.testing.assert_array_equal(ema(np.array([1, 2, 3, 4]), 2), ema(np.arange(1.0, 5.0), 2))
+
+
+# --- known answers, and a second library ----------------------------------------------------------
+
+
+def known_answers() -> dict[str, dict[str, Any]]:
+    file = require_data().parent / "known_answers.json"
+    cases = json.loads(file.read_text(encoding="utf-8"))["cases"]
+    return {case["id"]: case for case in cases if case["topic"] == "indicators"}
+
+
+def test_every_known_answer_about_indicators_is_ours() -> None:
+    """By the function it asks about; one about a function that is not here would fail."""
+    cases = known_answers()
+    assert len(cases) >= 6
+    ohlc = pd.DataFrame(cases["ohlc70-adx-di"]["inputs"]["ohlc"])
+    for case in cases.values():
+        KNOWN[case["function"]](case["inputs"], case["expected"], case["tolerance"], ohlc)
+
+
+def known_series(function: Indicator) -> Callable[..., None]:
+    def check(inputs: Any, expected: Any, tolerance: float, _: pd.DataFrame) -> None:
+        values = function(np.array(inputs["close"]), inputs["period"], None)
+        first = expected["first_valid_index"]
+        assert np.isnan(values[:first]).all()
+        np.testing.assert_allclose(values[first:], expected["values"], rtol=0, atol=tolerance)
+
+    return check
+
+
+def known_bars(function: Indicator) -> Callable[..., None]:
+    def check(inputs: Any, expected: Any, tolerance: float, ohlc: pd.DataFrame) -> None:
+        given = function(ohlc["high"], ohlc["low"], ohlc["close"])
+        for name, answers in expected.items():
+            if name == "first_valid_index":
+                assert given.adx.first_valid_index() == answers
+                continue
+            for bar, answer in answers.items():
+                assert getattr(given, name)[int(bar)] == pytest.approx(answer, abs=tolerance)
+
+    return check
+
+
+def known_flat(inputs: Any, expected: Any, _: float, ohlc: pd.DataFrame) -> None:
+    flat = np.full(40, 5.0)
+    assert talib.RSI(flat, 14)[-1] == expected["talib_rsi"]
+    assert not (rsi(flat, 14) < 30).any()  # no oversold signal
+    assert not (adx(flat, flat, flat).adx >= 25).any()  # and no trend
+
+
+def known_strangers(inputs: Any, expected: Any, _: float, ohlc: pd.DataFrame) -> None:
+    """An RSI of simple means, or of means with span n, as vectorbt's, is another one than ours,
+    which is TA-Lib's."""
+    moves = np.random.Generator(np.random.PCG64(42)).normal(0, 0.02, 600)
+    close, n = pd.Series(100 * np.exp(np.cumsum(moves))), inputs["period"]
+    np.testing.assert_array_equal(rsi(close, n), talib.RSI(close.to_numpy(), n))
+    up, down = close.diff().clip(lower=0.0), -close.diff().clip(upper=0.0)
+    simple = up.rolling(n).mean() / down.rolling(n).mean()
+    span = up.ewm(span=n, adjust=False).mean() / down.ewm(span=n, adjust=False).mean()
+    for strength, least in (
+        (simple, expected["vectorbt_default_max_abs_diff_gt"]),
+        (span, expected["vectorbt_ewm_true_max_abs_diff_gt"]),
+    ):
+        theirs = 100.0 - 100.0 / (1.0 + strength)
+        assert (theirs - rsi(close, n)).abs().max() > least
+
+
+KNOWN: dict[str, Callable[..., None]] = {
+    "rsi": known_series(lambda close, n, _: rsi(close, n)),
+    "ema": known_series(lambda close, n, _: ema(close, n)),
+    "adx": known_bars(lambda h, lo, c: adx(h, lo, c, 14)),
+    "bollinger": known_bars(lambda h, lo, c: bollinger(c, 20, 2.0)),
+    "flat_series": known_flat,
+    "rsi_parity": known_strangers,
+}
+
+
+@pytest.fixture(scope="module")
+def bitcoin() -> pd.DataFrame:
+    """Five and a half years of hours, the missing ones bridged."""
+    panel = spot_panel()
+    columns = {n: getattr(panel, n)["BTC/USDT"] for n in ("high", "low", "close")}
+    close = columns["close"].ffill()
+    return pd.DataFrame({name: values.fillna(close) for name, values in columns.items()})
+
+
+def same(ours: Any, theirs: Any) -> None:
+    """Known from the same bar on, and equal in nine digits."""
+    np.testing.assert_allclose(np.asarray(ours), np.asarray(theirs), rtol=1e-9, atol=1e-9)
+
+
+def test_on_recorded_prices_they_are_talibs(bitcoin: pd.DataFrame) -> None:
+    h, lo, c = (bitcoin[name].to_numpy() for name in ("high", "low", "close"))
+    same(ema(c, 26), talib.EMA(c, 26))
+    same(sma(c, 20), talib.SMA(c, 20))
+    same(rsi(c, 14), talib.RSI(c, 14))
+    same(atr(h, lo, c, 14), talib.ATR(h, lo, c, 14))
+    for ours, theirs in zip(adx(h, lo, c), (talib.ADX, talib.PLUS_DI, talib.MINUS_DI), strict=True):
+        same(ours, theirs(h, lo, c, 14))
+    for ours, theirs in zip(bollinger(c)[:3], talib.BBANDS(c, 20, 2.0, 2.0), strict=True):
+        same(ours, theirs)
+    for ours, theirs in zip(channel(h, lo, c), (talib.MAX(h, 20), talib.MIN(lo, 20)), strict=True):
+        same(ours, theirs)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_on_recorded_prices_they_are_a_second_librarys_too(bitcoin: pd.DataFrame) -> None:
+    """pandas-ta-classic's own code, not its calls of TA-Lib."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it is written for an earlier pandas
+        other = importlib.import_module("pandas_ta_classic")
+    h, lo, c = bitcoin["high"], bitcoin["low"], bitcoin["close"]
+    same(ema(c, 26), other.ema(c, 26, talib=False))
+    same(rsi(c, 14), other.rsi(c, 14, talib=False))
+    same(atr(h, lo, c, 14), other.atr(h, lo, c, 14, talib=False))
+    theirs = other.adx(h, lo, c, 14, talib=False)
+    for ours, name in zip(adx(h, lo, c), ("ADX_14", "DMP_14", "DMN_14"), strict=True):
+        same(ours, theirs[name])
+    bands, theirs = bollinger(c), other.bbands(c, 20, 2.0, ddof=0, talib=False)
+    for name, theirs_name in (("lower", "BBL"), ("middle", "BBM"), ("upper", "BBU")):
+        same(getattr(bands, name), theirs[f"{theirs_name}_20_2.0"])
+    same(100 * bands.bandwidth, theirs["BBB_20_2.0"])
+    same(bands.percent_b, theirs["BBP_20_2.0"])
+
+
+def test_bands_of_a_market_that_stopped_have_no_width_whatever_it_did_before() -> None:
+    """TA-Lib's running sum of squares leaves a deviation that is not there."""
+    closes = np.r_[np.random.default_rng(0).lognormal(10.0, 1.0, 500), np.full(60, 1 / 3)]
+    assert (bollinger(closes).bandwidth[-40:] == 0.0).all()
+    assert np.isnan(bollinger(closes).percent_b[-40:]).all()
+
+
+@every
+def test_the_order_in_memory_does_not_matter(indicator: Indicator) -> None:
+    panel = random_panel(80, seed=6, holes=0.1)
+    arrays = [frame.to_numpy() for frame in (panel.high, panel.low, panel.close)]
+    by_column = indicator(*(np.asfortranarray(x) for x in arrays))
+    np.testing.assert_array_equal(by_column, indicator(*(np.ascontiguousarray(x) for x in arrays)))
+
+
+# --- words ----------------------------------------------------------------------------------------
+
+
+def column(*values: float) -> np.ndarray:
+    return np.array(values)[:, None]
+
+
+def test_before_is_what_it_was_and_nothing_where_there_was_no_bar() -> None:
+    np.testing.assert_array_equal(before(column(1.0, 2.0, 3.0)), column(np.nan, 1.0, 2.0))
+    np.testing.assert_array_equal(before(column(1.0, 2.0), 5), column(np.nan, np.nan))
+    np.testing.assert_array_equal(before(column(True, True, False)), column(False, True, True))
+
+
+def test_a_state_begins_on_its_first_bar_and_never_on_the_first_of_all() -> None:
+    state = column(True, True, False, True, True, False, True)
+    assert np.flatnonzero(begins(state)).tolist() == [3, 6]
+    known = column(True, True, True, True, True, False, True)
+    assert np.flatnonzero(begins(state, known)).tolist() == [3]
+    assert begins(state[:0]).shape == (0, 1)
+
+
+def test_bars_since_counts_from_the_last_time_and_within_includes_now() -> None:
+    state = column(False, True, False, False, True)
+    np.testing.assert_array_equal(bars_since(state)[:, 0], [np.inf, 0, 1, 2, 0])
+    assert within(state, 2)[:, 0].tolist() == [False, True, True, False, True]
+
+
+def test_a_ratio_to_nothing_is_unknown() -> None:
+    np.testing.assert_array_equal(
+        ratio(column(4.0, 4.0, 4.0, 4.0), column(2.0, 0.0, -1.0, np.nan)),
+        column(2.0, np.nan, np.nan, np.nan),
+    )
+
+
+def test_a_z_score_is_of_population_deviations_of_the_last_n_that_are_known() -> None:
+    """Of 1, 5, 3 (mean 3, variance 8/3) the 3 is at 0; of 5, 3, 10 (6, 26/3) the 10 is above."""
+    z = zscore(column(1.0, 5.0, 3.0, 10.0), 3, 3)[:, 0]
+    np.testing.assert_allclose(z, [np.nan, np.nan, 0.0, 4.0 / np.sqrt(26 / 3)], atol=1e-12)
+    holed = zscore(column(1.0, np.nan, 3.0, np.nan), 3, 2)[:, 0]
+    np.testing.assert_allclose(holed, [np.nan, np.nan, 1.0, np.nan])
+
+
+def test_a_series_that_repeats_itself_has_no_z_score() -> None:
+    values = np.r_[1e9 * np.random.default_rng(0).standard_normal(500), np.full(60, 7.7e8)]
+    assert np.isnan(zscore(values[:, None], 30, 20)[-30:]).all()
+
+
+def test_prices_bridge_a_bar_with_any_column_missing_and_say_so() -> None:
+    nan = np.nan
+    index = pd.date_range("2024-01-01", periods=5, freq="1h", tz="UTC")
+
+    def frame(*values: float) -> pd.DataFrame:
+        return pd.DataFrame({"BTC/USDT": values}, index)
+
+    panel = Panel.from_frames(
+        open=frame(1, 1, 1, 1, 1), high=frame(nan, 3, nan, 6, 7), low=frame(nan, 1, 2, 4, 0),
+        close=frame(nan, 2, 3, 5, 0), volume=frame(nan, 10, 11, nan, 13),
+    )  # fmt: skip
+    bars = prices(panel)
+    assert bars.there[:, 0].tolist() == [False, True, False, True, False]
+    np.testing.assert_array_equal(bars.high[:, 0], [nan, 3, 2, 6, 5])
+    np.testing.assert_array_equal(bars.low[:, 0], [nan, 1, 2, 4, 5])
+    np.testing.assert_array_equal(bars.close[:, 0], [nan, 2, 2, 5, 5])
+    np.testing.assert_array_equal(bars.volume[:, 0], [nan, 10, 0, 0, 0])
+    assert priced(panel)[:, 0].tolist() == [False, True, True, True, False]
+
+
+def test_a_days_last_value_is_seen_from_the_close_that_completes_the_day() -> None:
+    """Twelve-hour bars from a noon on; the second day has a value in its first half alone, the
+    third has none, and the fourth is going on."""
+    index = pd.date_range("2024-01-01 12:00", periods=6, freq="12h", tz="UTC")
+    frame = pd.DataFrame({"BTC/USDT": [1.0, 2.0, np.nan, np.nan, np.nan, 6.0]}, index)
+    panel = Panel.from_frames(
+        open=frame, high=frame, low=frame, close=frame, volume=frame, timeframe="12h"
+    )
+    daily = daily_last(frame.to_numpy(), panel)
+    np.testing.assert_array_equal(daily[:, 0], [1.0, 2.0, np.nan, 6.0])
+    assert daily_last(frame.to_numpy()[:0], panel.rows(0, 0)).shape == (0, 1)
+
+
+def test_a_days_fact_is_told_by_the_close_that_completes_the_day_and_by_no_other() -> None:
+    """Twelve-hour bars from a noon on: the first, third and fifth end a day; the last day, whose
+    fact is 3, is going on."""
+    index = pd.date_range("2024-01-01 12:00", periods=6, freq="12h", tz="UTC")
+    frame = pd.DataFrame({"BTC/USDT": np.ones(6)}, index)
+    panel = Panel.from_frames(
+        open=frame, high=frame, low=frame, close=frame, volume=frame, timeframe="12h"
+    )
+    told = at_day_ends(np.arange(4.0)[:, None], panel)[:, 0]
+    np.testing.assert_array_equal(told, [0.0, np.nan, 1.0, np.nan, 2.0, np.nan])
+    state = at_day_ends(column(True, False, True, True), panel)[:, 0]
+    assert state.tolist() == [True, False, False, False, True, False]
+    assert at_day_ends(np.empty((0, 1)), panel.rows(0, 0)).shape == (0, 1)

@@ -436,7 +436,7 @@ def test_they_vote_and_keep_the_contract_in_every_timeframe(
     votes = voter(panel).side.to_numpy()
     assert votes.any()
     assert not votes[: voter.bars(panel.timeframe) - 1].any()
-    check_strategy(voter, panel, samples=4)
+    check_strategy(voter, panel, samples=2)
 
 
 @ours

@@ -144,20 +144,28 @@ def zscore(values: Floats, n: int, least: int) -> Floats:
     repeats itself is a feed that fell silent. For series about zero, such as flows: the sums run on
     from the first bar, and a mean far above the deviation would cost digits.
     """
-    known = np.isfinite(values)
-    own = np.where(known, values, 0.0)
-    count, total, squares = (_rolling_sum(x, n) for x in (known.astype(np.float64), own, own * own))
-    enough = known & (count >= least)
-    each = np.where(enough, count, np.nan)
-    mean, mean_square = total / each, squares / each
+    rows = _as_rows(values)
+    out = np.full(rows.shape, np.nan)
+    for j, row in enumerate(rows):
+        known = np.isfinite(row)
+        if known.any():
+            out[j] = _zscore(np.where(known, row, 0.0), known, n, least)
+    return out.T.reshape(values.shape)
+
+
+def _zscore(values: Floats, known: Bools, n: int, least: int) -> Floats:
+    count = _rolling_sum(known.astype(np.float64), n)
+    each = np.where(known & (count >= least), count, np.nan)
+    mean = _rolling_sum(values, n) / each
+    mean_square = _rolling_sum(values * values, n) / each
     variance = mean_square - mean * mean
     moves = variance > _STILL * mean_square
-    return (own - mean) / np.sqrt(np.where(moves, variance, np.nan))
+    return (values - mean) / np.sqrt(np.where(moves, variance, np.nan))
 
 
 def _rolling_sum(values: Floats, n: int) -> Floats:
     """Sum of the last n, of as many as there are at the start."""
-    total = np.cumsum(values, axis=0)
+    total = np.cumsum(values)
     out = total.copy()
     out[n:] -= total[:-n]
     return out
@@ -182,6 +190,12 @@ def prices(panel: Panel) -> Prices:
         np.where(there, high, held), np.where(there, low, held), held,
         np.where(last >= 0, volume, np.nan), there,
     )  # fmt: skip
+
+
+def priced(panel: Panel) -> Bools:
+    """Which bars have a price to trade at (bars, symbols)."""
+    close = panel.close.to_numpy()
+    return np.isfinite(close) & (close > 0)
 
 
 def before(values: Any, bars: int = 1) -> Any:
@@ -230,7 +244,7 @@ def _last_true(state: Bools) -> Ints:
 
 def daily_last(values: Floats, panel: Panel) -> Floats:
     """The last known value of each UTC day from the panel's first on (days, symbols); NaN on a day
-    without one. The last day may be going on still: `at_closes` does not show it."""
+    without one. The last day may be going on still: `at_day_ends` does not show it."""
     days = panel.open_days
     final = np.flatnonzero(np.diff(days, append=days[-1:] + 1))
     first = np.append(0, final + 1)
@@ -242,13 +256,14 @@ def daily_last(values: Floats, panel: Panel) -> Floats:
     return out
 
 
-def at_closes(daily: Any, panel: Panel) -> Any:
-    """A fact of each UTC day (days, symbols) as every close sees it: that of the last completed
-    day, from the close that completes it on; False or NaN before."""
-    day = panel.days - panel.open_days[:1] - 1
-    seen = daily[np.clip(day, 0, len(daily) - 1)]
-    seen[(day < 0) | (day >= len(daily))] = False if seen.dtype == np.bool_ else np.nan
-    return seen
+def at_day_ends(daily: Any, panel: Panel) -> Any:
+    """A fact of each UTC day (days, symbols) at the close that completes the day, which is the
+    first that may know it; False or NaN at every other close."""
+    ends = np.flatnonzero(panel.days != panel.open_days)
+    nothing = False if daily.dtype == np.bool_ else np.nan
+    out = np.full((len(panel), *daily.shape[1:]), nothing, daily.dtype)
+    out[ends] = daily[panel.open_days[ends] - panel.open_days[:1]]
+    return out
 
 
 # --- TA-Lib's door --------------------------------------------------------------------------------
@@ -264,7 +279,7 @@ def _by_column(functions: list[Callable[..., Floats]], *inputs: Any) -> list[Any
     whole: Bools = np.isfinite(rows[0])
     for x in rows[1:]:
         whole &= np.isfinite(x)
-    complete = whole.all(axis=1)
+    complete: Any = whole.all(axis=1)
     out = np.full((len(functions), *whole.shape), np.nan)
     for j in np.flatnonzero(whole.any(axis=1)):
         columns, first = [x[j] for x in rows], 0

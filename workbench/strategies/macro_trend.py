@@ -25,7 +25,7 @@ import pandas as pd
 
 from workbench.arrays import Bools, Floats
 from workbench.domain import Panel, Votes
-from workbench.strategies.indicators import at_closes, before, begins, daily_last
+from workbench.strategies.indicators import at_day_ends, before, begins, daily_last, priced
 from workbench.strategies.vote import strategy
 
 MEAN_DAYS, MEAN_DAYS_LEAST = 200, 190  # as the regime's risk-on
@@ -41,14 +41,13 @@ def macro_trend(panel: Panel) -> Votes:
     bitcoin = [j for j, s in enumerate(panel.symbols) if s.partition("/")[0] == "BTC"]
     if not bitcoin or "dxy" not in panel.context:
         return Votes.of(panel, *np.zeros((3, *panel.close.shape), bool))
-    price = panel.close.to_numpy()
-    there = np.isfinite(price) & (price > 0)
-    close = daily_last(np.where(there, price, np.nan), panel)
+    there = priced(panel)
+    close = daily_last(np.where(there, panel.close.to_numpy(), np.nan), panel)
     rise = close / before(close, RETURN_DAYS) - 1.0
     known, allowed = macro(panel, close[:, bitcoin[0]])
     known, state = np.isfinite(rise) & known[:, None], (rise > 0) & allowed[:, None]
-    begun = begins(at_closes(state & known, panel), at_closes(known, panel))
-    confidence = (52.0 + 50.0 * at_closes(rise, panel)).clip(0.0, 66.0)
+    begun = at_day_ends(begins(state & known, known), panel)
+    confidence = at_day_ends((52.0 + 50.0 * rise).clip(0.0, 66.0), panel)
     return Votes.of(panel, begun & there, np.zeros_like(begun), confidence)
 
 

@@ -23,7 +23,7 @@ import numpy as np
 
 from workbench.arrays import Bools, Floats
 from workbench.domain import Panel, Votes
-from workbench.strategies.indicators import begins, prices, zscore
+from workbench.strategies.indicators import begins, priced, zscore
 from workbench.strategies.vote import strategy
 
 SOURCES = ("whale_flow", "netflow")  # the first that knows counts
@@ -42,7 +42,7 @@ def whale_flow(panel: Panel, z_min: float = 2.0) -> Votes:
             up |= mine & begins(z < -z_min, known)
             down |= mine & begins(z > z_min, known)
             size, decided = np.where(mine, np.abs(z), size), decided | known
-    there = prices(panel).there
+    there = priced(panel)
     return Votes.of(panel, up & there, down & there, (52.0 + 3.0 * (size - z_min)).clip(0.0, 65.0))
 
 
