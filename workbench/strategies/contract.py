@@ -76,7 +76,7 @@ def check_strategy(
     if not isinstance(strategy, Strategy):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise UsageError(f"{strategy!r} is no strategy; declare the function with @strategy(...)")
     own = strategy.sees(panel)
-    if not own.symbols:
+    if own is None:
         return Checked(strategy.name, len(panel), 0, 0, strategy.silence(panel))
     first = strategy.bars(panel.timeframe) - 1
     if len(own) < first + 2:
