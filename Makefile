@@ -50,6 +50,7 @@ bench: $(SET_UP)  ## the speed figures, as ratios against a named peer
 	@$(BIN)/python benchmarks/replay_speed.py
 	@$(BIN)/python -m benchmarks.panel
 	@$(BIN)/python -m benchmarks.lake_speed
+	@$(BIN)/python -m benchmarks.votes_speed
 
 lab: $(SET_UP)  ## JupyterLab on the notebooks
 	@$(BIN)/jupyter lab --notebook-dir=.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Self
 
 import numpy as np
@@ -73,14 +73,18 @@ def cast(
 def honest_votes(strategy: Strategy, panel: Panel, tried: int = TRIED) -> Votes:
     """A strategy's votes on a whole panel, some of them tried.
 
-    Raises ContractBroken if it changed the panel it was shown, or if at one of `tried` of its votes
-    or of the bars at which it was silent, spread over the panel, it says something else when it is
-    shown no later bar; and whatever the strategy itself raises.
+    Raises ContractBroken if it changes the panel it is shown or answers otherwise when it is asked
+    again, or if at one of `tried` of its votes or of the bars at which it was silent, spread over
+    the panel, it says something else when it is shown no later bar; and whatever it raises itself.
     """
-    shown = panel.rows(0, len(panel))  # frames of its own: what it does to them harms nobody
-    votes = strategy(shown)
-    if not same_panel(panel, shown):
+    seen = strategy.sees(panel) or panel
+    shown, kept = own_copy(seen), own_copy(seen)  # what it does to these harms nobody
+    once = strategy(shown)
+    if not same_panel(kept, shown):
         raise ContractBroken(f"{strategy.name} changes the panel it is shown; copy a frame first")
+    if not _same_votes(once, strategy(kept)):
+        raise ContractBroken(f"{strategy.name} votes otherwise when it is asked again")
+    votes = strategy(panel)
     bars, said = strategy.told(panel, votes), _voted(votes)
     for rows in (np.flatnonzero(said), np.flatnonzero(~said)):
         for t in _spread(rows, strategy.bars(panel.timeframe), tried):
@@ -97,6 +101,19 @@ def same_panel(one: Panel, other: Panel) -> bool:
         b is not None and np.array_equal(a.to_numpy(), b.to_numpy(), equal_nan=True)
         for a, b in pairs
     ) and len(one.context) == len(other.context)
+
+
+def own_copy(panel: Panel) -> Panel:
+    """The same numbers in memory of their own: what is written there reaches nobody."""
+    bars = {n: getattr(panel, n).copy() for n in ("open", "high", "low", "close", "volume")}
+    return replace(panel, **bars, context={n: s.copy() for n, s in panel.context.items()})
+
+
+def _same_votes(one: Votes, other: Votes) -> bool:
+    return all(
+        np.array_equal(np.asarray(a), np.asarray(b), equal_nan=True)
+        for a, b in ((one.side, other.side), (one.confidence, other.confidence))
+    )
 
 
 def _voted(votes: Votes) -> Bools:
