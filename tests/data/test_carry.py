@@ -99,7 +99,7 @@ def test_each_bar_has_half_of_the_last_close_in_a_leg() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rate", "high", "low"), [(0.02, 101.0 + 1.02, 99.0), (-0.02, 101.0, 99.0 - 1.02)]
+    ("rate", "high", "low"), [(0.02, 100.0 + 1.02, 99.0), (-0.02, 99.5, 99.0 - 1.02)]
 )
 def test_a_settlement_inside_a_longer_bar_is_in_its_close_and_not_in_its_open(
     rate: float, high: float, low: float
@@ -111,7 +111,7 @@ def test_a_settlement_inside_a_longer_bar_is_in_its_close_and_not_in_its_open(
     four = row(pair_bars(*legs, rates({0: 0.0, 6: rate}), FOUR_HOURS), 4)
     assert four["open"] == pytest.approx(100.0 + 0.5 * (0.0 - 1.0), rel=1e-14)
     assert four["close"] == pytest.approx(100.0 + 0.5 * rate * 102.0, rel=1e-14)
-    # both highs: 4 - 2 = 2; both lows: -2 - 0
+    # both highs, 4 - 2 = 2, are no high of the pair: nobody sells into a wick; both lows: -2 - 0
     assert (four["high"], four["low"]) == pytest.approx((high, low), rel=1e-14)
 
 
