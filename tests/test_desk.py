@@ -159,11 +159,15 @@ def test_a_calibration_named_in_the_file_reaches_the_strategies(tmp_path: Path) 
 
 
 def test_who_trades_pairs_has_them_beside_their_markets(recorded_lake: Lake) -> None:
-    """Of the markets the desk trades, those with a perpetual and funding; without such a voter
-    there are none."""
+    """Of the markets the desk trades, those with a perpetual and funding by then; without such a
+    voter there are none."""
     source = Source(recorded_lake.root, "binance_spot", ("BTC/USDT", "DOGE/USDT"))
     desk = load_desk(source=source)
     panel = desk.world("2024-02-01", "2024-02-10").panel
     assert panel.symbols == ("BTC/USDT", "BTC/USDT~carry", "DOGE/USDT")
+    young = replace(desk, source=replace(source, symbols=("BTC/USDT", "SOL/USDT")))
+    assert young.world("2023-11-01", "2023-11-10").panel.symbols == (
+        "BTC/USDT", "BTC/USDT~carry", "SOL/USDT",
+    )  # fmt: skip
     without = replace(desk, strategies=(ema_adx,))
     assert without.world("2024-02-01", "2024-02-10").panel.symbols == ("BTC/USDT", "DOGE/USDT")

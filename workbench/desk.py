@@ -145,14 +145,14 @@ class Desk:
         if source.venue == SAMPLE and not source.made():
             write_sample(lake, progress=progress)
             source = self.source.resolved()
-        symbols = source.symbols
+        pairs: Sequence[str] = ()
         if any(strategy.trades == "carry" for strategy in self.strategies):
-            pairs = carries(lake, source.venue, source.timeframe)
-            symbols = tuple({*symbols, *(s for s in pairs if underlying(s) in symbols)})
+            built = carries(lake, source.venue, source.timeframe)
+            pairs = [pair for pair in built if underlying(pair) in source.symbols]
         a_day = max(round(parse_timeframe("1d") / parse_timeframe(source.timeframe)), 1)
         world = load_world(
-            lake, source.venue, symbols, source.timeframe, start, end,
-            warmup_bars=REGIME_DAYS * a_day,
+            lake, source.venue, source.symbols, source.timeframe, start, end,
+            warmup_bars=REGIME_DAYS * a_day, pairs=pairs,
         )  # fmt: skip
         return replace(world, panel=with_regime(world.panel))
 

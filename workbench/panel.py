@@ -157,12 +157,18 @@ class Panel:
         return self._rows(slice(first, last))
 
     def columns(self, symbols: Sequence[str]) -> Panel:
-        """The same bars of some of the symbols, in ascending order."""
+        """The same bars of some of the symbols, in ascending order. KeyError for a stranger."""
         names = sorted(symbols)
+        at = {symbol: j for j, symbol in enumerate(self.symbols)}
+        here = [at[name] for name in names]
+
+        def chosen(frame: pd.DataFrame) -> pd.DataFrame:  # a tenth of what frame[names] takes
+            return pd.DataFrame(frame.to_numpy()[:, here], frame.index, pd.Index(names), copy=False)
+
         return Panel(
-            self.open[names], self.high[names], self.low[names], self.close[names],
-            self.volume[names], self.timeframe,
-            _Cut(self.context, slice(None), names), self.source,
+            chosen(self.open), chosen(self.high), chosen(self.low), chosen(self.close),
+            chosen(self.volume), self.timeframe, _Cut(self.context, slice(None), names),
+            self.source,
         )  # fmt: skip
 
     def bars_in(self, duration: str | pd.Timedelta) -> int:

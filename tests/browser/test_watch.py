@@ -145,7 +145,10 @@ def test_every_word_that_somebody_else_wrote_is_escaped(sample_run: Ran) -> None
     record, evil = seen.record, "<img src=x onerror=alert(1)>"
     rows = [(row[0], evil, row[2], evil, evil, 50.0, evil, evil, evil)
             for row in record.verdict_rows]  # fmt: skip
-    votes = [(row[0], evil, evil, evil, *row[4:8], evil, "risk", evil) for row in record.vote_rows]
+    votes = [
+        (row[0], evil, evil, evil, *row[4:8], evil, row[9], evil, "risk", evil)
+        for row in record.vote_rows
+    ]
     last = record.last | {"marks": {}}
     poisoned = replace(record, run=record.run | {"mode": evil}, last=last, verdict_rows=rows,
                        vote_rows=votes)  # fmt: skip

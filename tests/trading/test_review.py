@@ -20,10 +20,14 @@ def costs(sample_run: Ran) -> pd.DataFrame:
 
 
 def test_every_refused_entry_is_counted_once(sample_run: Ran, costs: pd.DataFrame) -> None:
-    """By rule of the gate as the journal counted it, whoever voted for it."""
+    """By rule of the gate as the journal counted it, whoever voted for it; what the judge vetoed
+    is counted as the judge's, though the gate refused it as well."""
     blocks = sample_run.record.blocks.drop("CLAMPED")
     gate = costs[costs["stage"] == "risk"]["refused"]
-    assert gate.to_dict() == blocks[blocks > 0].to_dict()
+    vetoed = costs[costs["stage"] == "judge"]["refused"].sum()
+    assert set(gate.index) <= set(blocks[blocks > 0].index)
+    assert (gate <= blocks[gate.index]).all()
+    assert gate.sum() + vetoed == blocks.sum()
     assert gate.sum() > 50
 
 
@@ -81,7 +85,7 @@ def test_correlations_are_those_of_sixty_days_of_returns(sample_run: Ran) -> Non
 def test_the_largest_cluster_of_a_day_has_between_one_and_all_symbols(sample_run: Ran) -> None:
     """At a limit of 0 everything hangs together, at 1 nothing does."""
     panel, limits = sample_run.world.panel, sample_run.record.limits
-    last = slice(-20, None)
-    assert (tied(panel, limits._replace(max_correlation=0.0)).iloc[last] == 8).all()
+    last, every = slice(-20, None), len(panel.symbols)
+    assert (tied(panel, limits._replace(max_correlation=0.0)).iloc[last] == every).all()
     assert (tied(panel, limits._replace(max_correlation=1.0)).iloc[last] == 1).all()
-    assert tied(panel, limits).iloc[last].between(1, 8).all()
+    assert tied(panel, limits).iloc[last].between(1, every).all()

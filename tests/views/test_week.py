@@ -23,7 +23,7 @@ def week(sample_run: Ran) -> Week:
 def test_words_from_outside_are_text(week: Week) -> None:
     """In every table and heading, whoever wrote them."""
     rows = week.rows.assign(rationale=EVIL, symbol=EVIL, strategies=EVIL, exit_reason=EVIL)
-    run = dict(week.run) | {"judge": EVIL, "strategies": [{"name": EVIL}]}
+    run = dict(week.run) | {"judge": EVIL, "strategies": [{"name": EVIL, "calibration": ""}]}
     evil = replace(week, rows=rows, source=EVIL, run=run)
     tables = (shown.trades, shown.rationales)
     pages = [make(evil).to_html() for make in tables]

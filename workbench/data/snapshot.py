@@ -152,11 +152,13 @@ def load_world(
     start: When = None,
     end: When = None,
     warmup_bars: int = 0,
+    pairs: Sequence[str] = (),
 ) -> World:
     """Read candles of `symbols` and join everything else as of each bar's close.
 
     No symbols means all the venue has candles of; pairs (BTC/USDT~carry) have to be named and are
-    built from the legs that `carries` looks for. `start` and `end` are open times, both inclusive;
+    built from the legs that `carries` looks for. `pairs` are further ones, left out where they have
+    no bar in the range. `start` and `end` are open times, both inclusive;
     a bare date as `end` is that whole day, and a time without a zone is UTC. The panel begins
     `warmup_bars` earlier where there is data. Raises UsageError or DataError naming the nearest
     valid symbol or range.
@@ -166,7 +168,7 @@ def load_world(
     if first is not None and last is not None and first > last:
         raise UsageError(f"start {start} is after end {end}; swap them")
     names = _symbols(lake, venue, symbols, timeframe)
-    candles = _candles(lake, venue, names, timeframe, first, last, warmup_bars * step)
+    candles = _candles(lake, venue, names, pairs, timeframe, first, last, warmup_bars * step)
     panel, heard = _panel(candles, timeframe, step, source=_source(candles, venue, timeframe))
     context, headlines, odds, ages = gather(lake, venue, panel.symbols, panel.index, step)
     ages.insert(0, "candles", age_hours(panel.close_times, heard))
@@ -221,15 +223,17 @@ def _symbols(lake: Lake, venue: str, symbols: Sequence[str], timeframe: str) -> 
 
 
 def _candles(
-    lake: Lake, venue: str, symbols: Sequence[str], timeframe: str,
+    lake: Lake, venue: str, symbols: Sequence[str], pairs: Sequence[str], timeframe: str,
     first: pd.Timestamp | None, last: pd.Timestamp | None, warmup: pd.Timedelta,
 ) -> dict[str, pl.DataFrame]:  # fmt: skip
     since = None if first is None else (first - warmup).to_pydatetime()
     until = None if last is None else last.to_pydatetime()
     candles = {}
-    for symbol in symbols:
+    for symbol in dict.fromkeys((*symbols, *pairs)):
         rows = _read(lake, venue, symbol, timeframe, since, until)
         if rows.is_empty() or (first is not None and rows["event_time"][-1] < first):
+            if symbol not in symbols:
+                continue
             stored = _read(lake, venue, symbol, timeframe)["event_time"]
             if stored.is_empty():
                 raise DataError(f"{venue} {symbol} {timeframe} has no bar that was told in time")

@@ -34,14 +34,15 @@ def voters(table: pd.DataFrame, about: Made) -> Styler:
     share = table["calibrated"]
     told = np.where(share > 0.0, share.map("{:.0%} of votes".format), UNCALIBRATED)
     shown = table.assign(calibrated=np.where(share.isna(), "", told)).rename(columns=_between)
-    title = "The voters: their votes, and the trades that opened on them (95 % interval)"
+    shown = shown.rename(columns={"out of regime": "regime", "risk off": "risk-off"})
+    title = "The voters: votes, how many regime and risk-off muted, trades (95 % interval)"
     styler = styled(shown.rename_axis(index=None), caption(title, about), "voters")
     return styler.format(_named(RATES), na_rep="-", escape="html")
 
 
 def by_regime(table: pd.DataFrame, about: Made) -> Styler:
     """Each strategy's hit rate in each regime; from `voters.regime_table`."""
-    shown = table.reset_index().rename(columns=_between)
+    shown = table[table["votes"] > 0].reset_index().rename(columns=_between)
     shown["regime"] = shown["regime"].str.replace("_", " ")
     title = "Hit rate by strategy and regime, of closed trades (95 % interval)"
     styler = styled(shown, caption(title, about), "regimes")
@@ -110,7 +111,7 @@ def reliability(found: Calibrated, strategy: str, bins: int = 10) -> go.Figure:
     figure.update_xaxes(title=said, tickformat=".0%", range=[0, 1])
     figure.update_yaxes(title="closed net positive", tickformat=".0%", range=[0, 1])
     figure.update_layout(hovermode="closest", showlegend=False)
-    title = f"{html.escape(strategy)}, said v came"  # first what a narrow page must not cut off
+    title = f"{html.escape(strategy)}: said and came"  # first what a narrow page must not cut off
     return finished(figure, title if told else f"{UNCALIBRATED}  ·  {title}", found)
 
 
