@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -168,6 +167,21 @@ def test_a_bar_with_a_price_that_is_none_is_no_bar_of_the_pair() -> None:
     assert bars["event_time"].to_list() == [at(0), at(2)]
 
 
+def test_a_wick_that_would_wipe_the_pair_out_is_a_price_that_stops_it() -> None:
+    """The perpetual at 350 for a moment: nothing would be left, and a price of 0 or less triggers
+    nothing in the rule book."""
+    perp = {0: [100.0], 1: [100.0, 350.0, 100.0, 100.0]}
+    bars = pair_bars(candles({0: [100.0], 1: [100.0]}), candles(perp), rates({0: 0.0}), HOUR)
+    assert 0.0 < row(bars, 1)["low"] < 0.01
+    assert row(bars, 1)["close"] == 100.0
+
+
+def test_an_open_at_which_nothing_is_left_is_told_of() -> None:
+    perp = {0: [100.0], 1: [350.0, 350.0, 100.0, 100.0]}
+    with pytest.raises(DataError, match=r"2023-01-01 01:00.*equity is gone"):
+        pair_bars(candles({0: [100.0], 1: [100.0]}), candles(perp), rates({0: 0.0}), HOUR)
+
+
 def test_legs_that_part_until_nothing_is_left_are_told_of() -> None:
     with pytest.raises(DataError, match=r"2023-01-01 01:00.*equity is gone"):
         pair_bars(
@@ -250,22 +264,6 @@ def test_nothing_that_was_settled_is_lost_in_the_holes() -> None:
         booked |= now
         assert close == pytest.approx(value, rel=1e-12)
     assert len(booked) > 0.95 * len(due)
-
-
-def test_five_years_of_eight_pairs_take_well_under_a_second() -> None:
-    bars = 48_000
-    opens = pl.datetime_range(at(0), at(bars - 1), "1h", time_unit="us", eager=True)
-    price = pl.Series(100.0 + np.sin(np.arange(bars) / 50.0))
-    leg = pl.DataFrame(
-        {"event_time": opens, **dict.fromkeys(("open", "high", "low", "close", "volume"), price)}
-    )
-    funding = pl.DataFrame(
-        {"event_time": opens[::8], "available_at": opens[::8], "funding_rate": 1e-4}
-    )
-    begun = time.perf_counter()
-    for _ in range(8):
-        assert pair_bars(leg, leg, funding, HOUR).height == bars
-    assert time.perf_counter() - begun < 1.0
 
 
 # --- out of a lake ----------------------------------------------------------------------------
@@ -351,7 +349,8 @@ def test_a_spot_bar_that_was_told_late_is_a_hole_of_the_pair(tmp_path: Path) -> 
 
 
 def test_a_pair_is_told_what_is_known_of_its_market(tmp_path: Path) -> None:
-    lake = lake_with(tmp_path)
+    settled = rates({0: 1e-4, 8: 2e-4, 16: 2e-4, 24: 3e-4})
+    lake = lake_with(tmp_path, funding=settled)
     chain = pl.DataFrame(
         {c: [START, START + timedelta(days=1)] for c in CLOCKS},
         schema_overrides=dict.fromkeys(CLOCKS, INSTANT),
@@ -360,7 +359,7 @@ def test_a_pair_is_told_what_is_known_of_its_market(tmp_path: Path) -> None:
         FlowInExUSD=pl.Series([5.0, 9.0]), FlowOutExUSD=pl.Series([1.0, 2.0])
     )
     lake.upsert("onchain", "coinmetrics", "BTC", "1d", flows)
-    lake.upsert("funding", "binance", BTC, "8h", rates({0: 1e-4, 8: 2e-4, 16: 2e-4, 24: 3e-4}))
+    lake.upsert("funding", "binance", BTC, "8h", settled)
     news = chain.with_columns(
         id=pl.Series(["a", "b"]), asset=pl.lit("BTC"), title=pl.lit("Bitcoin soars to record high"),
         source=pl.lit("wire"),
@@ -380,9 +379,18 @@ def test_a_pair_is_told_what_is_known_of_its_market(tmp_path: Path) -> None:
 
 def test_a_yearly_rate_is_unknown_once_funding_has_fallen_silent(tmp_path: Path) -> None:
     """16 hours without a settlement: the last rate stays what it was, nobody is to act on it."""
-    lake = lake_with(tmp_path)
-    lake.upsert("funding", "binance", BTC, "8h", rates(dict.fromkeys((0, 8, 16, 24), 1e-4)))
+    lake = lake_with(tmp_path, funding=rates(dict.fromkeys((0, 8, 16, 24), 1e-4)))
     context = world_of(lake).panel.context
     known = np.isfinite(context["funding_apr"][PAIR].to_numpy())
     assert np.flatnonzero(known).tolist() == list(range(7, 40))
     assert np.isfinite(context["funding"][PAIR].to_numpy()).all()
+
+
+def test_a_pair_hears_the_funding_of_its_own_exchange(tmp_path: Path) -> None:
+    """Binance's longs pay, here they are paid: the pair here must not be told of Binance's."""
+    lake = lake_with(tmp_path, funding=rates(dict.fromkeys(range(0, 60, 8), -0.0005)))
+    lake.upsert("funding", "binance", BTC, "8h", rates(dict.fromkeys(range(0, 60, 8), 0.0005)))
+    context = world_of(lake).panel.context
+    assert context["funding"][PAIR].iloc[-1] == -5e-4
+    assert context["funding_apr_3"][PAIR].iloc[-1] < 0.0
+    assert context["funding"][BTC].iloc[-1] == 5e-4

@@ -190,6 +190,10 @@ def exits_sometimes(panel: Panel) -> Votes:
     return Votes(votes.side, votes.confidence, votes.side == 2 if len(panel) > 500 else None)
 
 
+def leaves(panel: Panel) -> Votes:
+    raise SystemExit(3)
+
+
 def breaks(panel: Panel) -> Votes:
     """Expects a column that no panel has."""
     return signs(panel.close[["NO/SUCH"]])

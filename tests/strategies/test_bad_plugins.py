@@ -34,6 +34,8 @@ BAD = [
     (cheats.of_other_symbols, "side does not lie on", "side does not lie on"),
     (cheats.arrays, "side is ndarray; it must be a frame", "side is ndarray"),
     (cheats.a_frame, "side is NoneType; it must be a frame", "side is NoneType"),
+    (cheats.leaves, "SystemExit: 3", "SystemExit: 3"),
+    (cheats.exits_sometimes, "exit is for who alone votes", ""),
     (cheats.in_words, "a cell of side is not a number", "a cell of side is not a number"),
     (cheats.frame_writer, "changes the panel it is shown", ""),
     (cheats.column_adder, "changes the panel it is shown", ""),

@@ -14,11 +14,13 @@ import pytest
 from tests.trading.conftest import Ran, run
 from workbench.data.snapshot import World
 from workbench.desk import Desk
-from workbench.domain import Case, Verdict
+from workbench.domain import Case, Panel, Verdict, Votes
 from workbench.errors import DataError, UsageError
 from workbench.journal import Journal, book_from
 from workbench.judges.always import always
 from workbench.research.history import run_history, why_no_trade
+from workbench.strategies.calibration import unknown
+from workbench.strategies.vote import strategy
 from workbench.trading.control import State, halt, halt_file, order
 from workbench.trading.engine import Clock, heartbeat_file
 from workbench.trading.lease import Held, last_beat
@@ -297,6 +299,35 @@ def test_a_run_does_not_go_on_over_data_that_changed(sample_run: Ran, tmp_path: 
     with pytest.raises(DataError, match="was traded on other bars than the data has now"):
         run(desk, replace(world, panel=replace(panel, open=opened)))
     assert len(bodies(desk.journal_path)) == 50
+
+
+def test_a_run_does_not_go_on_with_another_calibration(sample_run: Ran, tmp_path: Path) -> None:
+    """Not even with one that calls nobody calibrated: it moves every confidence."""
+    desk = replace(sample_run.desk, journal_path=tmp_path / "j.db")
+    run(desk, sample_run.world, stopped=stopped_after(3))
+    voters = [replace(s, calibration=unknown(0.448)) for s in desk.strategies]
+    with pytest.raises(UsageError, match="strategies is .*momentum_breakout.*--another"):
+        run(replace(desk, strategies=voters), sample_run.world)
+
+
+def test_a_strategy_that_breaks_is_out_for_the_whole_run(sample_run: Ran, tmp_path: Path) -> None:
+    """A row names it, and a restart does not ask it again; the others are as without it."""
+    asked = 0
+
+    @strategy(category="trend", regimes={"trending"}, lookback=1)
+    def raises_once(panel: Panel) -> Votes:
+        nonlocal asked
+        asked += 1
+        raise ValueError("no such column")
+
+    voters = [*sample_run.desk.strategies, raises_once]
+    desk = replace(sample_run.desk, strategies=voters, journal_path=tmp_path / "j.db")
+    run(desk, sample_run.world, stopped=stopped_after(3))
+    run(desk, sample_run.world, stopped=stopped_after(3))
+    assert asked == 1
+    record = read_record(desk.journal_path)
+    assert record.disabled == {"raises_once": "ValueError: no such column"}
+    assert record.equity.tolist() == sample_run.record.equity.iloc[:6].tolist()
 
 
 def test_a_run_of_another_version_is_told_by_what_it_has_more(

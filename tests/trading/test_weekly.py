@@ -146,7 +146,7 @@ def test_a_trade_over_a_weeks_end_is_in_both_with_its_part(year: list[Week]) -> 
     over = [rows for rows in spans.values() if len(rows) > 1]
     assert len(over) > 10
     held = {(x["symbol"], x["opened"]) for x in told(year[-1])[1] if x["kind"] == "open"}
-    assert {symbol.partition("~")[2] for symbol, _ in held} == {"carry"}, "pairs are held for weeks"
+    assert any(symbol.endswith("~carry") for symbol, _ in held), "pairs are held for weeks"
     for key, rows in spans.items():
         last = "open" if key in held else "closed"
         assert [row["kind"] for row in rows] == ["open"] * (len(rows) - 1) + [last]

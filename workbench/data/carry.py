@@ -35,6 +35,7 @@ from workbench.data.join import instants, micros
 from workbench.domain import DataError
 
 START = 100.0
+LEAST = 1e-6  # of the close before: a wick that would wipe the pair out is a price, and stops it
 _PRICES = ("open", "high", "low", "close")
 _US_PER_MINUTE, _US_PER_HOUR = 60_000_000, 3_600_000_000
 _HOURS_A_YEAR = 8_760.0
@@ -67,8 +68,9 @@ def pair_bars(
     points = {x: 1.0 + ((s[x] - s0) - (f[x] - f0) + before) / (2.0 * s0) for x in _PRICES}
     later = inside / (2.0 * s0)
     points["close"] = points["close"] + later
-    if not (points["close"] > 0.0).all():
-        at = legs["event_time"][int(np.flatnonzero(~(points["close"] > 0.0))[0])]
+    whole = (points["open"] > 0.0) & (points["close"] > 0.0)
+    if not whole.all():
+        at = legs["event_time"][int(np.flatnonzero(~whole)[0])]
         raise DataError(
             f"in the bar at {at} the perpetual rose so far above spot that a pair's equity is gone;"
             " check the candles of both legs"
@@ -82,7 +84,7 @@ def pair_bars(
     return legs.select("event_time").with_columns(
         open=pl.Series(previous * points["open"]),
         high=pl.Series(previous * np.max(ends, axis=0)),
-        low=pl.Series(previous * np.min([*ends, *worst], axis=0)),
+        low=pl.Series(previous * np.maximum(np.min([*ends, *worst], axis=0), LEAST)),
         close=pl.Series(close),
         volume=pl.Series(2.0 * turnover / close),
     )

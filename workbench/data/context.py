@@ -31,7 +31,7 @@ from workbench.data.opinions import (
     odds,
     thresholds,
 )
-from workbench.domain import underlying
+from workbench.domain import is_carry, underlying
 
 __all__ = [
     "FED_VENUES",
@@ -116,12 +116,20 @@ def _funding(asked: Asked) -> Part:
     """The last settled rate, and it and the mean of the last three by the year (NaN once stale)."""
     if not any(name.kind == "funding" for name in asked.series):
         return Part()
-    named = {symbol: asked.named(FUNDING, underlying(symbol)) for symbol in asked.symbols}
+    named = {symbol: asked.named(_paid_by(asked, symbol), underlying(symbol))
+             for symbol in asked.symbols}  # fmt: skip
     read = {symbol: asked.rows(name) for symbol, name in named.items() if name}
     columns = {symbol: _rates(asked, read.get(symbol)) for symbol in asked.symbols}
     names = ("funding", "funding_apr", "funding_apr_3")
     context = {n: asked.frame({s: told[n] for s, told in columns.items()}) for n in names}
     return Part(context, {"funding": when(*read.values())} if read else {})
+
+
+def _paid_by(asked: Asked, symbol: str) -> Source:
+    """Who tells the funding: of a pair the exchange whose perpetual it is short of."""
+    return (
+        FUNDING._replace(venue=asked.venue.removesuffix("_spot")) if is_carry(symbol) else FUNDING
+    )
 
 
 def _rates(asked: Asked, rows: pl.DataFrame | None) -> dict[str, Floats]:

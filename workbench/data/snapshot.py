@@ -290,7 +290,10 @@ def _read(
     # at from would mean another price to a book that is held over a restart
     *legs, funding = _legs(venue, symbol, timeframe)
     spot, perp = (lake.read(*leg, end=until).filter(in_time) for leg in legs)
-    bars = pair_bars(spot, perp, lake.read(*funding), parse_timeframe(timeframe))
+    try:
+        bars = pair_bars(spot, perp, lake.read(*funding), parse_timeframe(timeframe))
+    except DataError as wrong:
+        raise DataError(f"{venue} {symbol}: {wrong}") from None
     if "seed" in spot.columns:  # a made-up leg makes the pair so
         bars = bars.with_columns(pl.lit(spot["seed"].first()).alias("seed"))
     return bars if since is None else bars.filter(pl.col("event_time") >= since)

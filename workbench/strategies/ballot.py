@@ -63,10 +63,14 @@ def cast(
         try:
             votes[strategy.name] = honest_votes(strategy, panel, tried)
             voters.append(strategy)
-        except Exception as fault:  # noqa: BLE001  whatever a plug-in raises, the others go on
+        except (Exception, SystemExit) as fault:  # noqa: BLE001  whatever a plug-in raises, the others go on
             disabled[strategy.name] = told_fault(fault)
     if not voters:
-        raise DataError(f"no strategy is left: {'; '.join(disabled.values())}")
+        why = "; ".join(
+            fault if fault.startswith(name) else f"{name}: {fault}"
+            for name, fault in disabled.items()
+        )
+        raise DataError(f"no strategy is left: {why or 'all broke earlier in this run'}")
     return voters, votes, disabled
 
 
@@ -84,7 +88,7 @@ def honest_votes(strategy: Strategy, panel: Panel, tried: int = TRIED) -> Votes:
         raise ContractBroken(f"{strategy.name} changes the panel it is shown; copy a frame first")
     if not _same_votes(once, strategy(kept)):
         raise ContractBroken(f"{strategy.name} votes otherwise when it is asked again")
-    votes = strategy(panel)
+    votes = strategy(own_copy(panel))
     bars, said = strategy.told(panel, votes), _voted(votes)
     for rows in (np.flatnonzero(said), np.flatnonzero(~said)):
         for t in _spread(rows, strategy.bars(panel.timeframe), tried):
@@ -110,10 +114,8 @@ def own_copy(panel: Panel) -> Panel:
 
 
 def _same_votes(one: Votes, other: Votes) -> bool:
-    return all(
-        np.array_equal(np.asarray(a), np.asarray(b), equal_nan=True)
-        for a, b in ((one.side, other.side), (one.confidence, other.confidence))
-    )
+    parts = ((one.side, other.side), (one.confidence, other.confidence), (one.exit, other.exit))
+    return all(np.array_equal(np.asarray(a), np.asarray(b)) for a, b in parts)
 
 
 def _voted(votes: Votes) -> Bools:

@@ -7,8 +7,9 @@ below the 80 % quantile; and risk-on from a daily close of BTC 1 % above its 200
 What is not known yet is UNKNOWN or risk-off: nobody opens a trade in it. ADX above 25 is no proof
 of a trend: on a driftless random walk that is so in a fifth of all bars.
 
-The labels live in the panel's context (`regime`, `risk_on`), computed once over all history, so
-that a bar seen live carries the label that research saw.
+The labels live in the panel's context (`regime`, `risk_on`), computed once over all bars that were
+loaded, a year before the first that may trade among them, so that a bar seen live carries the label
+that research saw.
 """
 
 from __future__ import annotations

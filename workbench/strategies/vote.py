@@ -81,6 +81,11 @@ class Strategy:
         if own is None:
             return Votes.of(panel, *np.zeros((3, *panel.close.shape), bool))
         said = self.function(own, **self.parameters)
+        if getattr(said, "exit", None) is not None and self.trades != "carry":
+            raise ContractBroken(
+                f"{self.name}: exit is for who alone votes on an instrument (trades='carry'); all"
+                " other exits are the rule book's, so leave it None"
+            )
         side, confidence, leave = (
             _cells(self.name, name, getattr(said, name, None), own)
             for name in ("side", "confidence", "exit")
@@ -193,12 +198,12 @@ def ask(voters: Sequence[Voter], snapshot: Snapshot) -> tuple[list[Signal], dict
     for voter in voters:
         try:
             signals += voter.signals(snapshot)
-        except Exception as fault:  # noqa: BLE001  whatever a plug-in raises, the others go on
+        except (Exception, SystemExit) as fault:  # noqa: BLE001  whatever a plug-in raises, the others go on
             faults[voter.name] = told_fault(fault)
     return signals, faults
 
 
-def told_fault(fault: Exception) -> str:
+def told_fault(fault: BaseException) -> str:
     """What a strategy raised, in a line."""
     said = " ".join(str(fault).split())
     return said if isinstance(fault, WorkbenchError) else f"{type(fault).__name__}: {said}"

@@ -88,6 +88,7 @@ def run_row(desk: Desk, world: World) -> dict[str, Any]:
                     "category": s.category,
                     "parameters": dict(s.parameters),
                     "calibration": _curves_hash(s),
+                    "calibrated": s.calibration is not None and s.calibration.last is not None,
                 }
                 for s in desk.strategies
             ],
@@ -101,8 +102,8 @@ def run_row(desk: Desk, world: World) -> dict[str, Any]:
 
 
 def _curves_hash(strategy: Strategy) -> str:
-    """sha256 of what its confidences are calibrated by; "" where they are UNCALIBRATED."""
-    if strategy.calibration is None or strategy.calibration.last is None:
+    """sha256 of what its confidences are calibrated by, "" without a calibration."""
+    if strategy.calibration is None:
         return ""
     return hashlib.sha256(to_json(strategy.calibration).encode()).hexdigest()
 
@@ -219,9 +220,14 @@ def last_run(journal: Journal) -> Entry | None:
 
 def _difference(held: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
     names = [name for name in {**wanted, **held} if held.get(name) != wanted.get(name)]
-    return ", ".join(
-        f"{name} is {held.get(name)!r}, not {wanted.get(name)!r}" for name in names[:2]
-    )
+    told = [_told_apart(name, held.get(name), wanted.get(name)) for name in names[:2]]
+    return ", ".join(told)
+
+
+def _told_apart(name: str, held: Any, wanted: Any) -> str:
+    if isinstance(held, list) and isinstance(wanted, list) and len(held) == len(wanted):
+        held, wanted = next((a, b) for a, b in zip(held, wanted, strict=True) if a != b)
+    return f"{name} is {held!r}, not {wanted!r}"
 
 
 class _Pulse:

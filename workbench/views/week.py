@@ -122,7 +122,7 @@ def refusals(week: Week) -> HTML:
 
 def own_scores(run: Mapping[str, Any]) -> str:
     """The sentence on confidences that are no probabilities, "" if there are none."""
-    names = [strategy["name"] for strategy in run["strategies"] if not strategy["calibration"]]
+    names = [strategy["name"] for strategy in run["strategies"] if not strategy.get("calibrated")]
     if not names:
         return ""
     return f" Uncalibrated, its own score and no probability: the confidence of {', '.join(names)}."
