@@ -306,7 +306,7 @@ def test_a_run_does_not_go_on_with_another_calibration(sample_run: Ran, tmp_path
     desk = replace(sample_run.desk, journal_path=tmp_path / "j.db")
     run(desk, sample_run.world, stopped=stopped_after(3))
     voters = [replace(s, calibration=unknown(0.448)) for s in desk.strategies]
-    with pytest.raises(UsageError, match="strategies is .*momentum_breakout.*--another"):
+    with pytest.raises(UsageError, match=r"strategies is .*momentum_breakout.*--another"):
         run(replace(desk, strategies=voters), sample_run.world)
 
 
