@@ -12,7 +12,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from workbench.domain import Limits, Panel, Regime
+from workbench.domain import Limits, Panel, Regime, is_carry
 from workbench.research.metrics import Result
 from workbench.research.replay import Replay
 from workbench.trading.weekly import Week
@@ -171,7 +171,7 @@ def exposure(shares: pd.DataFrame, limits: Limits, about: Marked) -> go.Figure:
 
 def correlations(rho: pd.DataFrame, limits: Limits, about: Marked) -> go.Figure:
     """The correlation of every pair; what is above the limit is framed."""
-    names = [symbol.partition("/")[0] for symbol in rho.columns]
+    names = [s.partition("/")[0] + (" pair" if is_carry(s) else "") for s in rho.columns]
     figure = go.Figure(
         go.Heatmap(
             x=names, y=names, z=rho.to_numpy(), zmin=-1, zmax=1, colorscale="RdBu_r",
@@ -186,7 +186,7 @@ def correlations(rho: pd.DataFrame, limits: Limits, about: Marked) -> go.Figure:
                 type="rect", x0=x - 0.5, x1=x + 0.5, y0=y - 0.5, y1=y + 0.5,
                 line={"color": AMBER, "width": 2},
             )  # fmt: skip
-    figure.update_yaxes(autorange="reversed")
+    figure.update_yaxes(autorange="reversed", automargin=True)
     figure.update_layout(hovermode="closest")
     title = f"Correlation over 60 days; framed: above {limits.max_correlation:g}"
     return finished(figure, title, about, height=480)

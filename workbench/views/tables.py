@@ -57,7 +57,7 @@ def summary(values: pd.Series[Any]) -> HTML:
 
 def why(signals: pd.DataFrame, about: Made) -> Styler:
     """Why no trade: how many signals of each strategy ended at which rule."""
-    table = why_no_trade(signals)
+    table = why_no_trade(signals).rename(columns=lambda name: name.replace("_", " "))
     return styled(table, caption("What became of every signal", about), "why")
 
 

@@ -31,12 +31,16 @@ SCORED = {
 
 def voters(table: pd.DataFrame, about: Made) -> Styler:
     """Each strategy's votes and the trades they opened; from `voters.voter_table`."""
-    share = table["calibrated"]
+    share, title = table["calibrated"], "Votes, how many regime and risk-off muted, and trades"
     told = np.where(share > 0.0, share.map("{:.0%} of votes".format), UNCALIBRATED)
-    shown = table.assign(calibrated=np.where(share.isna(), "", told)).rename(columns=_between)
-    shown = shown.rename(columns={"out of regime": "regime", "risk off": "risk-off"})
-    title = "The voters: votes, how many regime and risk-off muted, trades (95 % interval)"
-    styler = styled(shown.rename_axis(index=None), caption(title, about), "voters")
+    shown = table.assign(calibrated=np.where(share.isna(), "", told))
+    if not (share > 0.0).any():
+        shown, title = shown.drop(columns="calibrated"), f"{title}; scores {UNCALIBRATED}"
+    if not table["silence"].any():
+        shown = shown.drop(columns="silence")
+    named = {"out of regime": "regime", "risk off": "risk-off", "low": "from", "high": "to"}
+    shown = shown.rename(columns=named).rename_axis(index=None)
+    styler = styled(shown, caption(f"{title} (95 % interval)", about), "voters")
     return styler.format(_named(RATES), na_rep="-", escape="html")
 
 
