@@ -79,25 +79,27 @@ def _strategies() -> Iterator[Finding]:
 
 def _promises(point: EntryPoint, panel: Panel) -> tuple[bool, str]:
     from workbench.strategies.contract import check_strategy
+    from workbench.strategies.vote import told_fault
 
     try:
         strategy = point.load()
-    except Exception as fault:  # noqa: BLE001  whatever a plug-in raises, the others are examined
+    except (Exception, SystemExit) as fault:  # noqa: BLE001  whatever a plug-in raises, the others are examined
         said = " ".join(str(fault).split())
         return False, f"{point.value} cannot be loaded ({type(fault).__name__}: {said})"
     try:
         return True, str(check_strategy(strategy, panel, TRIED, votes=TRIED))
-    except WorkbenchError as broken:
-        return False, str(broken)
+    except (Exception, SystemExit) as broken:  # noqa: BLE001  the same
+        return False, told_fault(broken)
 
 
 def made_up(seed: int = 1) -> Panel:
-    """Hourly bars of two markets and their pairs, with made-up context for every shipped strategy:
-    something to vote on, not a market. SYNTHETIC."""
+    """Hourly bars of two markets and their pairs, labelled by regime, with made-up context under
+    every name that a snapshot has: something to vote on, not a market. SYNTHETIC."""
     import numpy as np
     import pandas as pd
 
     from workbench.domain import Panel
+    from workbench.strategies.regime import with_regime
 
     rng, n = np.random.default_rng(seed), 24 * DAYS
     index = pd.date_range("2023-01-01", periods=n, freq="1h", tz="UTC", unit="us")
@@ -132,7 +134,12 @@ def made_up(seed: int = 1) -> Panel:
         "fed_funds": 5 + wave(200, 1), "stablecoins": 1e11 + wave(60, 1e9),
         "fed_expected_bps": 12.5 * np.round(wave(5, 4)), "fed_meeting_hours": 1000 - hours % 1000,
     }  # fmt: skip
-    return Panel.from_frames(
+    frames |= {"imbalance": np.tanh(wave(1, 1)), "spread_bps": np.exp(wave(20, 1))}
+    for venue in ("futures", "kalshi"):  # two more opinions of the same meetings
+        apart = 5.0 * rng.standard_t(3, (n, 4))
+        series[f"fed_expected_bps_{venue}"] = series["fed_expected_bps"] + apart
+        series[f"fed_meeting_hours_{venue}"] = series["fed_meeting_hours"]
+    return with_regime(Panel.from_frames(
         open=frame(opened), close=frame(close),
         high=frame(np.maximum(opened, close) * (1 + 0.002 * rng.random((n, 4)))),
         low=frame(np.minimum(opened, close) * (1 - 0.002 * rng.random((n, 4)))),
@@ -140,7 +147,7 @@ def made_up(seed: int = 1) -> Panel:
         context={name: frame(values) for name, values in frames.items()}
         | {name: pd.Series(values[:, 0], index, dtype=float) for name, values in series.items()},
         source=f"SYNTHETIC trial panel, seed {seed}",
-    )  # fmt: skip
+    ))  # fmt: skip
 
 
 def _disk(folder: Path) -> Finding:

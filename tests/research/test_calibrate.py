@@ -79,19 +79,23 @@ class Planted:
     won: np.ndarray
 
 
-def world_of(bars: np.ndarray, told: np.ndarray, regime: Any = Regime.TRENDING) -> World:
+def world_of(
+    bars: np.ndarray, told: np.ndarray, regime: Any = Regime.TRENDING, symbol: str = X
+) -> World:
     """Bars (t, 4) of one symbol from the day that bar numbers are whole slots on."""
     first = pd.Timestamp(0, tz="UTC") + 75_000 * SLOT * pd.Timedelta(hours=1)
     index = pd.date_range(first, periods=len(bars), freq="1h")
     frames = {
-        name: pd.DataFrame({X: bars[:, k]}, index)
+        name: pd.DataFrame({symbol: bars[:, k]}, index)
         for k, name in enumerate(("open", "high", "low", "close"))
     }
     panel = Panel.from_frames(
-        **frames, volume=pd.DataFrame({X: np.full(len(bars), 1e6)}, index), source="planted 1h"
+        **frames,
+        volume=pd.DataFrame({symbol: np.full(len(bars), 1e6)}, index),
+        source="binance_spot 1h, recorded",
     ).with_context(
-        told=pd.DataFrame({X: told}, index),
-        regime=pd.DataFrame({X: np.broadcast_to(regime, len(bars)).astype(float)}, index),
+        told=pd.DataFrame({symbol: told}, index),
+        regime=pd.DataFrame({symbol: np.broadcast_to(regime, len(bars)).astype(float)}, index),
         risk_on=pd.Series(1.0, index),
     )
     none = pd.DataFrame()
@@ -202,13 +206,14 @@ def test_who_never_votes_has_a_row_of_nothing() -> None:
 
 
 def test_a_strategys_own_exit_ends_its_outcomes() -> None:
-    @strategy(category="trend", regimes=ANY, lookback=1)
+    @strategy(category="trend", regimes=ANY, lookback=1, trades="carry")
     def leaving(panel: Panel) -> Votes:
         told = panel.context["told"].to_numpy()
         return Votes.of(panel, told == 1.0, told < 0, 60.0, exit=told == 2.0)
 
     bars = np.array([QUIET, QUIET, (100.0, 101.0, 100.0, 101.0), (101.0,) * 4, QUIET, QUIET])
-    world = world_of(bars, np.array([1.0, 0.0, 2.0, 0.0, 0.0, 0.0]))
+    told = np.array([1.0, 0.0, 2.0, 0.0, 0.0, 0.0])
+    world = world_of(bars, told, symbol="X/USDT~carry")
     own = calibrate(desk_of(leaving), world).outcomes.iloc[0]
     assert (own["reason"], own["won"]) == ("exit", True)
     assert own["return"] == pytest.approx(0.01)
@@ -320,10 +325,21 @@ def test_a_strategy_that_is_not_in_the_file_stays_uncalibrated(file: Path) -> No
         ({"strategies": (replace(knowing, lookback=9),)}, "knowing.lookback 1, and the desk has 9"),
         ({"strategies": (replace(knowing, regimes=frozenset({"trending"})),)}, "knowing.regimes"),
         (
+            {"strategies": (replace(knowing, trades="carry"),)},
+            "knowing.trades 'spot', and the desk has 'carry'",
+        ),
+        ({"strategies": (replace(knowing, holds_risk_off=True),)}, "knowing.holds_risk_off False"),
+        ({"strategies": (replace(knowing, from_text=True),)}, "knowing.from_text False"),
+        (
             {"source": Source(Path("nowhere"), "binance_spot", (X,), "4h")},
             "bars.timeframe_s 3600.0, and the desk has 14400.0",
         ),
         ({"source": Source(Path("nowhere"), "sample", (X,))}, "this desk's data is made up"),
+        (
+            {"source": Source(Path("nowhere"), "kraken", (X,))},
+            "on binance_spot 1h, recorded, and this desk's data is recorded at kraken; run",
+        ),
+        ({"source": Source(Path("nowhere"), "binance", (X,))}, "recorded at binance; run"),
     ],
 )
 def test_a_file_for_another_desk_is_refused(file: Path, changed: dict[str, Any], says: str) -> None:
@@ -334,12 +350,15 @@ def test_a_file_for_another_desk_is_refused(file: Path, changed: dict[str, Any],
 def test_curves_of_a_made_up_world_are_not_for_a_recorded_one(
     file: Path, found: Calibrated, tmp_path: Path
 ) -> None:
-    made_up = replace(found, fitted_for={**found.fitted_for, "source": "SYNTHETIC, seed 7"})
+    made_up = replace(found, fitted_for={**found.fitted_for, "source": "SYNTHETIC world, seed 7"})
     assert made_up.synthetic
     path = tmp_path / "made_up.json"
     write_calibration(path, made_up)
-    assert read_calibration(path, desk_of(venue="sample")).strategies[0].calibration is not None
-    with pytest.raises(UsageError, match="SYNTHETIC, seed 7, and this desk's data is recorded"):
+    for venue in ("sample", "sample_perp"):
+        assert read_calibration(path, desk_of(venue=venue)).strategies[0].calibration is not None
+    with pytest.raises(
+        UsageError, match="SYNTHETIC world, seed 7, and this desk's data is recorded"
+    ):
         read_calibration(path, desk_of())
 
 
@@ -352,6 +371,8 @@ Change = Callable[[dict[str, Any]], object]
         (lambda f: f.update(colour="red"), "colour"),
         (lambda f: f.pop("limits"), "limits"),
         (lambda f: f["strategies"]["knowing"].pop("curves"), "strategies.knowing.curves"),
+        (lambda f: f["strategies"]["knowing"]["curves"].clear(), "knowing: .*calibrate again"),
+        (lambda f: f["strategies"]["knowing"].pop("trades"), "knowing.trades: .*calibrate again"),
         (lambda f: f["strategies"]["knowing"]["curves"].reverse(), "stands after"),
         (lambda f: f["strategies"]["knowing"]["curves"][0].update(wins=10**9), "cannot have won"),
         (lambda f: f["strategies"]["knowing"]["curves"][0].update(n=math.nan), "knowing.0.n"),
@@ -363,6 +384,12 @@ def test_a_file_that_is_no_calibration_is_refused(file: Path, change: Change, sa
     file.write_text(json.dumps(plain))
     with pytest.raises(DataError, match=says):
         read_calibration(file, desk_of())
+
+
+def test_a_file_without_a_strategy_calibrates_nobody(file: Path) -> None:
+    plain = json.loads(file.read_text())
+    file.write_text(json.dumps(plain | {"strategies": {}}))
+    assert uncalibrated(read_calibration(file, desk_of())) == ("knowing", "blind", "rare")
 
 
 def test_no_file_and_half_a_file_are_refused(file: Path) -> None:

@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from tests.trading.conftest import desk_on, run
 from workbench.data.lake import Lake
+from workbench.domain import Panel, Votes
 from workbench.journal import Journal
 from workbench.research.history import History, run_history
 from workbench.research.voters import agreement, regime_table, voter_table
 from workbench.strategies.calibration import wilson
+from workbench.strategies.vote import strategy
 from workbench.trading.record import Record, read_record
+
+
+@strategy(category="trend", regimes={"trending"}, lookback=1)
+def silent(panel: Panel) -> Votes:
+    return Votes.of(panel, *np.zeros((3, *panel.close.shape)))
+
 
 BEGAN = pd.Timestamp("2024-03-01", tz="UTC")
 
@@ -136,6 +146,28 @@ def test_a_run_without_any_votes_has_tables_of_zeros() -> None:
     assert (voter_table(none)["votes"] == 0).all()
     assert (regime_table(none)["closed"] == 0).all()
     assert len(agreement(none)) == 3
+
+
+@pytest.mark.parametrize("told", [Told(TOLD.votes, []), Told([], TOLD.bought)])
+def test_a_run_in_which_nobody_voted_or_nothing_was_traded_has_zeros(told: Told) -> None:
+    table = voter_table(told)
+    assert (table["votes"].sum(), table["counted"].sum()) == ((11, 7) if told.votes else (0, 0))
+    assert (table[["traded", "closed", "wins"]] == 0).all(axis=None)
+    assert (regime_table(told)[["closed", "wins"]] == 0).all(axis=None)
+    assert table["mean return"].isna().all()
+
+
+def test_a_history_and_a_journal_in_which_nobody_votes_have_tables(
+    sample_lake: Lake, tmp_path: Path
+) -> None:
+    path = tmp_path / "journal.db"
+    desk, world = desk_on(sample_lake, "sample", path, "2023-06-01", "2023-06-02")
+    desk = replace(desk, strategies=(silent,))
+    assert run(desk, world).finished
+    for each in (read_record(path), run_history(desk, world)):
+        table = voter_table(each)
+        assert (table[["votes", "traded", "closed"]] == 0).all(axis=None)
+        assert (regime_table(each)["closed"] == 0).all()
 
 
 # --- a journal and the history of the same run ---------------------------------------------------

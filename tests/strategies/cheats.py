@@ -235,6 +235,26 @@ def counting(panel: Panel) -> Votes:
     return Votes(votes.side, votes.confidence + CALLS["n"] % 7 * (votes.side != 0))
 
 
+def from_memory(newest: bool = False) -> Function:
+    """Votes by the longest panel that it ever saw (the newest of these, or the first), where the
+    one it is shown has a price."""
+    seen: list[pd.DataFrame] = []
+
+    def remembering(panel: Panel) -> Votes:
+        if not seen or len(panel) + newest > len(seen[0]):
+            seen[:] = [panel.close]
+        rise = (seen[0].shift(-1) - seen[0]).reindex(panel.index)
+        return signs(rise.where(panel.close.notna()))
+
+    return remembering
+
+
+def weekday(panel: Panel) -> Votes:
+    """Votes by the calendar alone."""
+    monday = np.asarray(panel.index.day_of_week == 0)[:, None] & panel.close.notna().to_numpy()
+    return Votes.of(panel, monday, ~monday & False, 60.0)
+
+
 def nothing_known(panel: Panel) -> Votes:
     """Says NaN everywhere."""
     nothing = panel.close * np.nan

@@ -340,8 +340,15 @@ def test_an_outcome_that_closes_with_its_vote_is_refused() -> None:
 
 
 def test_curves_come_back_from_json_to_the_bit() -> None:
-    found = {"one": walked(history()), "none": Calibration(())}
+    found = {"one": walked(history()), "none": unknown(0.4)}
     assert calibrations_from_json(json.dumps(calibrations_to_json(found))) == found
+
+
+def test_a_strategy_without_a_curve_is_refused_and_no_strategy_is_not() -> None:
+    """Its confidence would pass for an uncalibrated one, which may be higher than any curve's."""
+    with pytest.raises(DataError, match=r"is none: one: .*calibrate again"):
+        calibrations_from_json('{"one": []}')
+    assert calibrations_from_json("{}") == {}
 
 
 GOOD: dict[str, Any] = {

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pkgutil
+import sys
 from dataclasses import replace
 from importlib import import_module
+from importlib.metadata import EntryPoint
 from typing import Any
 
 import numpy as np
@@ -17,7 +19,7 @@ from tests.strategies.cheats import Function, declared, signs
 from workbench.data.lake import Lake
 from workbench.data.snapshot import load_world
 from workbench.desk import Source, load_desk
-from workbench.doctor import made_up
+from workbench.doctor import _promises, made_up
 from workbench.domain import Panel, UsageError, Votes
 from workbench.errors import ContractBroken
 from workbench.strategies.contract import check_strategy
@@ -25,6 +27,7 @@ from workbench.strategies.ema_adx import ema_adx
 from workbench.strategies.news_sentiment import news_sentiment
 from workbench.strategies.vote import Strategy, strategy
 
+LEAVES = declared(cheats.leaves)
 FEW = {"samples": 16, "votes": 16}
 
 
@@ -279,6 +282,7 @@ BROKEN = [
     (cheats.exits_as_numbers, 50, "exit of BTC/USDT is float64; it must be bool"),
     (cheats.exits_sometimes, 50, "it gives `exit` on some panels only"),
     (cheats.breaks, 50, r"it breaks on the 900 bars up to .* \(KeyError: .*NO/SUCH"),
+    (cheats.leaves, 50, r"it breaks on the 900 bars up to .* \(SystemExit: 3\)"),
     (cheats.breaks_when_short, 310, r"it looks ahead|it breaks on the|raise `lookback`"),
     (cheats.frame_writer, 50, "it changes the panel that it is shown; copy a frame"),
     (cheats.column_adder, 50, "it changes the panel that it is shown; copy a frame"),
@@ -295,6 +299,64 @@ def test_a_broken_promise_is_named(broken: Function, lookback: int, says: str) -
     panel = with_scores(random_panel(900, seed=31, holes=0.02))
     with pytest.raises(ContractBroken, match=f"^{broken.__name__}: .*({says})"):
         check_strategy(declared(broken, lookback), panel, **FEW)
+
+
+def test_a_strategy_that_remembers_later_bars_is_caught() -> None:
+    """Its answers fit each other, whatever it is shown; only numbers that it never saw tell."""
+    panel = with_scores(random_panel(900, seed=31, holes=0.02))
+    for newest, says in ((False, "it keeps something from an earlier call"), (True, "looks ahead")):
+        with pytest.raises(ContractBroken, match=f"^remembering: .*{says}"):
+            check_strategy(declared(cheats.from_memory(newest)), panel, **FEW)
+
+
+def test_a_strategy_that_reads_no_number_is_told_so() -> None:
+    with pytest.raises(ContractBroken, match=r"^weekday: .* or does not read its panel"):
+        check_strategy(declared(cheats.weekday), random_panel(900, seed=31), **FEW)
+
+
+def test_an_honest_vote_on_a_rare_event_is_not_taken_for_memory() -> None:
+    """One number of context in 700 bars, at which it votes."""
+    panel = random_panel(700, seed=43)
+    score = pd.Series(np.where(np.arange(700) == 400, 1.0, np.nan), panel.index)
+
+    def rare(given: Panel) -> Votes:
+        told: Any = given.context["score"].to_numpy()[:, None]
+        return signs(given.close * 0.0 + (told > 0.0))
+
+    said = check_strategy(declared(rare), panel.with_context(score=score), samples=5)
+    assert said.votes_tried == 1
+
+
+def test_the_trial_panel_has_every_name_that_a_world_has(invented: Panel, recorded: Panel) -> None:
+    """The labels too: an honest strategy may read them, and who leaks through them is caught."""
+    assert set(recorded.context) <= set(invented.context)
+    assert {"regime", "risk_on", "imbalance", "spread_bps"} <= set(invented.context)
+    assert {f"fed_expected_bps_{venue}" for venue in ("futures", "kalshi")} <= set(invented.context)
+    assert set(np.unique(invented.context["regime"])) == {0.0, 1.0, 2.0, 3.0}
+    assert set(np.unique(invented.context["risk_on"])) == {0.0, 1.0}
+
+    def by_label(given: Panel) -> Votes:
+        return signs((given.context["regime"] - 1.5).where(given.close.notna()))
+
+    def by_next_label(given: Panel) -> Votes:
+        ahead: Any = given.context["regime"].shift(-1)
+        return signs((ahead - 1.5).where(given.close.notna()))
+
+    assert check_strategy(declared(by_label), invented, **FEW).votes_tried == 16
+    with pytest.raises(ContractBroken, match=rf"{NEXT}, through the context 'regime'"):
+        check_strategy(declared(by_next_label), invented, **FEW)
+
+
+def test_the_doctor_goes_on_after_a_plug_in_that_leaves(
+    invented: Panel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While it is loaded, and while it is asked."""
+    asked = EntryPoint("leaving", "tests.strategies.test_contract:LEAVES", "workbench.strategies")
+    fine, says = _promises(asked, invented)
+    assert (fine, "SystemExit: 3" in says) == (False, True)
+    monkeypatch.setattr(EntryPoint, "load", lambda self: sys.exit(4))
+    fine, says = _promises(asked, invented)
+    assert (fine, "cannot be loaded (SystemExit: 4)" in says) == (False, True)
 
 
 def test_what_a_strategy_writes_to_its_panel_does_not_reach_the_caller() -> None:

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from workbench.data.sample import VENUE as SAMPLE
+from workbench.data.context import made_up
 from workbench.domain import Costs, DataError, Limits, Panel, UsageError, Votes, parse_timeframe
 from workbench.files import write_whole
 from workbench.journal_json import to_plain
@@ -181,6 +181,9 @@ class _Fitted(BaseModel):
     parameters: dict[str, Any]
     lookback: int | str
     regimes: list[str]
+    trades: str
+    holds_risk_off: bool
+    from_text: bool
     curves: list[Any]
 
 
@@ -211,6 +214,9 @@ def _identity(strategy: Strategy) -> dict[str, Any]:
             "parameters": dict(strategy.parameters),
             "lookback": strategy.lookback,
             "regimes": sorted(strategy.regimes),
+            "trades": strategy.trades,
+            "holds_risk_off": strategy.holds_risk_off,
+            "from_text": strategy.from_text,
         }
     )
 
@@ -229,7 +235,8 @@ def read_calibration(path: Path, desk: Desk) -> Desk:
     """The desk with the curves of a file; for who has none see `uncalibrated`.
 
     Raises UsageError if there is no file, or if it was fitted for other limits, costs, bars or
-    parameters, or on a made-up world for a recorded one; DataError if it is no calibration.
+    declarations of a strategy, or on another venue's candles (one made-up world stands for every
+    other, and for no recorded one); DataError if it is no calibration.
     """
     if not path.is_file():
         raise UsageError(f"{path} is not there; `workbench calibrate --out {path}` writes it")
@@ -237,11 +244,13 @@ def read_calibration(path: Path, desk: Desk) -> Desk:
         file = _File.model_validate_json(path.read_bytes())
     except ValidationError as wrong:
         raise DataError(f"{path} is no calibration: {told(wrong)}; calibrate again") from None
-    made_up = file.source.startswith("SYNTHETIC")
-    if made_up != (desk.source.resolved().venue == SAMPLE):
+    venue = desk.source.resolved().venue
+    here = "SYNTHETIC" if made_up(venue) else venue
+    if not file.source.startswith(f"{here} "):  # as the source of every world does
         raise UsageError(
             f"{path} was fitted on {file.source}, and this desk's data is"
-            f" {'recorded' if made_up else 'made up'}; run `workbench calibrate` on it first"
+            f" {'made up' if made_up(venue) else f'recorded at {venue}'}; run"
+            " `workbench calibrate` on it first"
         )
     fitted = file.model_dump()
     curves = {name: own.pop("curves") for name, own in fitted["strategies"].items()}

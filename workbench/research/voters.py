@@ -128,18 +128,26 @@ def _with_trades(run: Run) -> pd.DataFrame:
     fills = run.replay.fills if isinstance(run, History) else run.fills
     entries = fills[fills["reason"] == "entry"]
     sides = entries["side"].map({"buy": 1, "sell": -1})
-    opened = entries[["time", "symbol"]].assign(side=sides.astype(int), filled=True)
+    opened = pd.DataFrame(
+        {
+            "time": pd.to_datetime(entries["time"], utc=True),
+            "symbol": entries["symbol"],
+            "side": sides.astype(int),
+            "filled": True,
+        }
+    )
     done = trades(fills)
     closed = pd.DataFrame(
         {
-            "time": done["opened"],
+            "time": pd.to_datetime(done["opened"], utc=True),  # of no trade it has no type
             "symbol": done["symbol"],
             "side": done["side"].map({"long": 1, "short": -1}).astype(int),
             "return": done["return"].astype(float),
         }
     )
     keys = ["time", "symbol", "side"]
-    votes = run.signals.merge(opened, "left", keys).merge(closed, "left", keys)
+    votes = run.signals.assign(time=pd.to_datetime(run.signals["time"], utc=True))
+    votes = votes.merge(opened, "left", keys).merge(closed, "left", keys)
     counted = votes["stage"] != "vote"
     return votes.assign(
         counted=counted,

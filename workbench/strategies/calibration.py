@@ -12,11 +12,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
-from pydantic import AwareDatetime, BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from workbench.arrays import Floats, Ints
 from workbench.errors import DataError
@@ -299,7 +299,7 @@ class _CurveShape(BaseModel):
     chances: list[float]
 
 
-_SHAPE = TypeAdapter(dict[str, list[_CurveShape]])
+_SHAPE = TypeAdapter(dict[str, Annotated[list[_CurveShape], Field(min_length=1)]])
 
 
 def calibrations_to_json(calibrations: Mapping[str, Calibration]) -> dict[str, Any]:
@@ -316,7 +316,8 @@ def _plain(curve: Curve) -> dict[str, Any]:
 
 def calibrations_from_json(text: str | bytes) -> dict[str, Calibration]:
     """The same back from JSON text. Raises DataError naming the first thing that is not as
-    `calibrations_to_json` writes it: an unknown key, a number that is none, a curve that is none.
+    `calibrations_to_json` writes it: an unknown key, a number that is none, a curve that is none,
+    a strategy without a curve (also one without outcomes has one, see `unknown`).
     """
     try:
         found = _SHAPE.validate_json(text)

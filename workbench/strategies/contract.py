@@ -8,16 +8,19 @@ The promises, in the order in which they are tried, on the strategy's own instru
 - it answers at all: frames on the rows and symbols it was asked about, side -1, 0 or 1, confidence
   0 to 100 and no hole, exit True or False, no vote on a bar without a price;
 - it leaves the panel that it is shown alone;
-- it answers the same, to the last bit, when it is asked again;
+- it answers the same, to the last bit, when it is asked again, and otherwise when every number is
+  noise: who does not keeps something from an earlier call, or does not read its panel;
 - the past alone decides: no bit of a vote changes when later bars are cut away, or are replaced by
   noise, holes and absurd numbers, in prices and in context;
 - `lookback` bars are enough: they give the side and exit of the whole history, and its confidence
   within 1e-6.
 
 A strategy that votes on what was not known yet is told how far ahead it reads and through what, as
-far as poisoning some later bars only can tell. What is proven holds at the bars that were tried, on
-this panel. Nothing is proven of profit, nor of knowledge that the data itself should not have had
-(a revised number, a headline stamped too early, a parameter chosen with hindsight).
+far as poisoning some later bars only can tell. One that votes by the calendar alone, or wherever
+there is a price, reads no number and is told so: it need not be dishonest. What is proven holds at
+the bars that were tried, on this panel. Nothing is proven of profit, nor of knowledge that the data
+itself should not have had (a revised number, a headline stamped too early, a parameter chosen with
+hindsight).
 """
 
 from __future__ import annotations
@@ -90,6 +93,7 @@ def check_strategy(
         trial.broken("it changes the panel that it is shown; copy a frame before writing to it")
     _in_range(trial)
     _twice_the_same(trial)
+    unmoved = _unmoved_by_noise(trial)  # asked first: who keeps the newest panel errs from here on
     rng = np.random.default_rng(seed)
     others = np.unique(rng.integers(first, len(own) - 1, samples))
     for t in others.tolist():
@@ -100,6 +104,11 @@ def check_strategy(
     near = (voted[:, None] + [-1, 0, 1]).ravel()
     for t in np.unique([*near[(near >= first) & (near < len(own))], *others]).tolist():
         _lookback_suffices(trial, t)
+    if unmoved:
+        trial.broken(
+            "it keeps something from an earlier call, or does not read its panel: it votes the same"
+            " when every number is noise"
+        )
     silent = strategy.silence(panel) or f"it voted at none of {len(own) - first:,} bars"
     return Checked(strategy.name, len(own), len(voted), len(others), "" if len(voted) else silent)
 
@@ -139,7 +148,7 @@ def _answer(strategy: Strategy, panel: Panel) -> tuple[Floats, ...]:
     if it gives them, exits (bars, symbols). Raises ContractBroken if that is no answer."""
     try:
         said = strategy.function(panel, **strategy.parameters)
-    except Exception as fault:
+    except (Exception, SystemExit) as fault:
         raise ContractBroken(
             f"{strategy.name}: it breaks on the {len(panel):,} bars up to {panel.index[-1]}"
             f" ({told_fault(fault)})"
@@ -187,6 +196,19 @@ def _twice_the_same(trial: Trial) -> None:
             f"it is not deterministic: asked again, its {trial.cell(*found)} is another; draw by a"
             " fixed seed and keep nothing from one call to the next"
         )
+
+
+def _unmoved_by_noise(trial: Trial) -> bool:
+    """Does it give the same votes, to the last bit, on the same bars of other numbers?
+
+    Prices are there where they were, for a vote from memory may be held back where one is missing.
+    """
+    other = _changed(trial.panel, _scattered, 0, trial.seed, BARS)
+    if other.context:
+        other = _changed(other, _either_sign, 0, trial.seed, tuple(other.context))
+    counted = slice(trial.first, None)
+    found = _differs(trial.whole, trial.ask(other), counted)
+    return found is None and bool(_voted(trial.whole)[counted].any())
 
 
 # --- the past alone decides ----------------------------------------------------------------------
@@ -285,6 +307,14 @@ def _noise(values: Floats, rng: np.random.Generator) -> Floats:
     spoilt = spoilt * np.exp(rng.normal(0.0, 1.0, values.shape))
     kind = rng.random(values.shape)
     return np.select([kind < 0.1, kind < 0.2, kind < 0.3], [np.nan, 0.0, spoilt * 1e6], spoilt)
+
+
+def _scattered(values: Floats, rng: np.random.Generator) -> Floats:
+    return values * np.exp(rng.normal(0.0, 1.0, values.shape))
+
+
+def _either_sign(values: Floats, rng: np.random.Generator) -> Floats:
+    return _noise(values, rng) * rng.choice((-1.0, 1.0), values.shape)
 
 
 def _holes(values: Floats, rng: np.random.Generator) -> Floats:
