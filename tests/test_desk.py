@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pandas as pd
@@ -156,6 +157,32 @@ def test_a_calibration_named_in_the_file_reaches_the_strategies(tmp_path: Path) 
     assert told.strategies[0].calibration is not None
     with pytest.raises(UsageError, match=r"c\.json was fitted for limits\.stop"):
         desk_of(tmp_path, text + "[data]\nvenue = 'sample'\n[limits]\nstop = 0.03\n")
+
+
+def test_curves_of_a_made_up_world_are_refused_for_a_recorded_venue(tmp_path: Path) -> None:
+    """Also where the venue is not the file's."""
+    text = "[desk]\nstrategies = ['ema_adx']\ncalibration = 'c.json'\n[data]\nvenue = 'sample'\n"
+    (tmp_path / "desk.toml").write_text(text)
+    plain = load_desk(tmp_path / "desk.toml", calibrated=False)
+    bars = replace(random_panel(3_000, seed=12), source="SYNTHETIC sample world, seed 7")
+    world = World(with_regime(bars), pd.DataFrame(), pd.DataFrame(), pd.DataFrame())
+    write_calibration(tmp_path / "c.json", calibrate(plain, world))
+    assert load_desk(tmp_path / "desk.toml").strategies[0].calibration is not None
+    with pytest.raises(UsageError, match=r"c\.json was fitted on SYNTHETIC"):
+        load_desk(tmp_path / "desk.toml", venue="binance_spot")
+
+
+def test_a_strategy_that_cannot_be_imported_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An installed one whose module is gone, and one that is no strategy at all."""
+    broken = EntryPoint("gone", "no_such_module:gone", "workbench.strategies")
+    text = EntryPoint("text", "workbench.desk:CONFIG", "workbench.strategies")
+    monkeypatch.setattr("workbench.desk.entry_points", lambda group: (broken, text))
+    with pytest.raises(UsageError, match=r"'gone' .* cannot be loaded .*no_such_module"):
+        desk_of(tmp_path, "[desk]\nstrategies = ['gone']\n")
+    with pytest.raises(UsageError, match="'text' of the installed strategies is str; declare"):
+        desk_of(tmp_path, "[desk]\nstrategies = ['text']\n")
 
 
 def test_who_trades_pairs_has_them_beside_their_markets(recorded_lake: Lake) -> None:

@@ -34,7 +34,7 @@ from workbench.judges.rubric import rubric
 from workbench.ports import Broker, Judge, Log, Progress
 from workbench.research.calibrate import read_calibration
 from workbench.risk.correlation import HISTORY_DAYS
-from workbench.settings import AUTO, FeedTable, read_settings
+from workbench.settings import AUTO, CONFIG, FeedTable, journal_path, read_settings
 from workbench.strategies.regime import HISTORY_DAYS as REGIME_DAYS
 from workbench.strategies.regime import with_regime
 from workbench.strategies.vote import Strategy
@@ -43,7 +43,6 @@ from workbench.trading.schedule import Job
 if TYPE_CHECKING:
     from workbench.data.feeds.feed import Feed
 
-CONFIG = "desk.toml"
 # Beside every installed feed, under its own name: a second exchange, against which the first is
 # checked. Books and trades are many: only for who names them or sets them enabled.
 FEEDS: Mapping[str, FeedTable] = {
@@ -152,7 +151,7 @@ class Desk:
         a_day = max(round(parse_timeframe("1d") / parse_timeframe(source.timeframe)), 1)
         world = load_world(
             lake, source.venue, source.symbols, source.timeframe, start, end,
-            warmup_bars=REGIME_DAYS * a_day, pairs=pairs,
+            warmup_bars=max(REGIME_DAYS * a_day, self.bars), pairs=pairs,
         )  # fmt: skip
         return replace(world, panel=with_regime(world.panel))
 
@@ -164,13 +163,19 @@ class Desk:
 # --- from desk.toml ---------------------------------------------------------------------------
 
 
-def load_desk(path: str | Path | None = None, *, calibrated: bool = True, **changed: Any) -> Desk:
+def load_desk(
+    path: str | Path | None = None,
+    *,
+    venue: str | None = None,
+    calibrated: bool = True,
+    **changed: Any,
+) -> Desk:
     """The desk of a desk.toml (by default the one in this folder; without one, the defaults).
 
     Its strategies have the curves of `[desk] calibration`, if it names a file, unless `calibrated`
-    is False. `changed` replaces fields of the Desk, for example `judge=always`. Relative paths in
-    the file are taken from its folder. Raises UsageError naming the file, the key and the nearest
-    valid one.
+    is False; `venue` takes the place of the file's. `changed` replaces fields of the Desk, for
+    example `judge=always`. Relative paths in the file are taken from its folder. Raises UsageError
+    naming the file, the key and the nearest valid one.
     """
     file = Path(path) if path is not None else Path(CONFIG)
     if path is not None and not file.is_file():
@@ -186,8 +191,10 @@ def load_desk(path: str | Path | None = None, *, calibrated: bool = True, **chan
         "reduce": table.reduce,
         "quorum": table.quorum,
         "capital": table.capital,
-        "source": Source(_place(data.lake, folder), data.venue, data.symbols, data.timeframe),
-        "journal_path": folder / table.journal,
+        "source": Source(
+            _place(data.lake, folder), venue or data.venue, data.symbols, data.timeframe
+        ),
+        "journal_path": journal_path(path),
     }
     desk = Desk(**(parts | changed))
     if table.calibration is None or not calibrated:
@@ -267,4 +274,16 @@ def _plugin(group: str, name: str) -> Any:
         close = difflib.get_close_matches(name, list(found), 1, 0.0)
         nearest = f"; the nearest is {close[0]}" if close else "; run `make setup` first"
         raise UsageError(f"there is no {name!r} among the installed {group}{nearest}")
-    return found[name].load()
+    try:
+        plugin = found[name].load()
+    except Exception as fault:
+        raise UsageError(
+            f"{name!r} of the installed {group} cannot be loaded ({type(fault).__name__}: {fault});"
+            f" mend {found[name].value}, or leave it out of desk.toml"
+        ) from fault
+    if group == "strategies" and not isinstance(plugin, Strategy):
+        raise UsageError(
+            f"{name!r} of the installed strategies is {type(plugin).__name__}; declare the function"
+            " with @strategy"
+        )
+    return plugin

@@ -22,7 +22,7 @@ from pydantic_settings import (
 
 from workbench.domain import Costs, Limits, UsageError
 
-AUTO = "auto"
+AUTO, CONFIG = "auto", "desk.toml"
 NINE = (
     "momentum_breakout", "ema_adx", "macro_trend",
     "rsi_bounce", "bollinger_squeeze", "funding_arbitrage",
@@ -129,6 +129,16 @@ def read_settings(file: Path | None) -> Settings:
         if first["type"] == "extra_forbidden":
             raise UsageError(f"{where}: unknown key {key}{_nearest(first['loc'])}") from None
         raise UsageError(f"{where}: {key} is {first['input']!r}: {first['msg']}") from None
+
+
+def journal_path(path: str | Path | None) -> Path:
+    """The journal of a desk.toml, or of none: no strategy, judge or calibration is looked at, so
+    that a desk which cannot be loaded can still be halted. Raises UsageError as `read_settings`."""
+    file = Path(path) if path is not None else Path(CONFIG)
+    if path is not None and not file.is_file():
+        raise UsageError(f"{file} is not there; leave --config away to use the defaults")
+    there = file.is_file()
+    return (file.parent if there else Path()) / read_settings(file if there else None).desk.journal
 
 
 def _nearest(location: Sequence[int | str]) -> str:

@@ -188,3 +188,20 @@ def test_wrong_use_is_one_sentence(
     assert done.returncode == 2, done.stderr
     assert says in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "broken",
+    ["calibration = 'gone.json'", "strategies = ['no_such_voter']", "judge = 'nobody'"],
+)
+def test_a_desk_that_cannot_be_loaded_can_still_be_halted(
+    home: Home, tmp_path: Path, broken: str
+) -> None:
+    """The kill switch needs the journal's path and nothing else."""
+    (tmp_path / "desk.toml").write_text(f"[desk]\njournal = 'j.db'\n{broken}\n")
+    config = ("--config", str(tmp_path / "desk.toml"))
+    assert home.run("replay", *config).returncode == 2
+    told = home.answer("halt", "--why", "news", *config)
+    assert told["state"] == "HALTED"
+    assert (tmp_path / "j.db.HALT").exists()
+    assert home.answer("status", *config)["control"]["state"] == "HALTED"

@@ -32,7 +32,7 @@ def demo(as_json: Json = False, config: Config = None) -> None:
     from workbench.views.tables import figures
 
     tour = find_notebook("00_tour")
-    desk = desk_of(config, "sample")
+    desk = desk_of(config, "sample", calibrated=True)
     desk = replace(desk, journal_path=desk.journal_path.with_name("demo.db"))
     with progress_bars() as progress:
         history = history_of(desk, None, None, progress)

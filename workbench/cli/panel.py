@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from workbench.cli.shell import Config, JournalFile, Json, desk_of
+from workbench.cli.shell import Config, JournalFile, Json, journal_of
 
 NOTEBOOK = Path("notebooks/control_panel.ipynb")
 
@@ -25,7 +25,7 @@ def panel(
     """Serve the control panel to browsers on this machine: watch the desk, pause it, halt it."""
     from workbench.panel_server import serve
 
-    path = desk_of(config, journal=journal).journal_path
+    path = journal_of(config, journal)
 
     def ready(url: str, bound: int) -> None:
         said = json.dumps({"url": url, "port": bound})

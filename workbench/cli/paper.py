@@ -15,7 +15,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from workbench.cli.shell import Config, JournalFile, Json, desk_of, progress_bars, say, whoami
+from workbench.cli.shell import (
+    Config,
+    JournalFile,
+    Json,
+    desk_of,
+    journal_of,
+    progress_bars,
+    say,
+    whoami,
+)
 from workbench.errors import DataError
 
 if TYPE_CHECKING:
@@ -45,15 +54,19 @@ def paper(
     config: Config = None,
 ) -> None:
     """Trade on paper, bar by bar into the journal; killed or stopped, it goes on where it was."""
+    from workbench.journal import Journal
     from workbench.trading.control import State
+    from workbench.trading.engine import disabled
 
-    desk = desk_of(config, None if replay else "sample", journal=journal)
+    desk = desk_of(config, None if replay else "sample", journal=journal, calibrated=True)
     outcome, head = run_paper(desk, replay, speed, another)
+    with Journal.open(desk.journal_path, readonly=True) as opened:
+        out = disabled(opened)
     result = {
         "journal": str(desk.journal_path), "mode": outcome.mode, "bars": outcome.bars,
         "done": outcome.done, "total": outcome.total, "finished": outcome.finished,
         "bars_per_s": outcome.bars_per_s, "equity": outcome.book.equity,
-        "state": outcome.control.state.value, "head": head,
+        "state": outcome.control.state.value, "head": head, "disabled": out,
     }  # fmt: skip
     went = (
         f"{outcome.bars:,} bars at {outcome.bars_per_s:,.0f} bars/s" if outcome.bars else "no bar"
@@ -62,6 +75,7 @@ def paper(
         f"{outcome.mode}: {went}; {outcome.done:,} of {outcome.total:,} done"
         f" ({'the run is complete' if outcome.finished else 'the same command goes on from here'})",
         f"  equity {outcome.book.equity:,.2f}, journal {desk.journal_path}, head {head}",
+        *(f"  left out: {name}, {why}" for name, why in out.items()),
         *([] if outcome.control.state is State.RUNNING else [f"  the desk is {outcome.control}"]),
     ])  # fmt: skip
 
@@ -110,15 +124,17 @@ def _me() -> str:
 def status(journal: JournalFile = None, as_json: Json = False, config: Config = None) -> None:
     """Is the desk running, in which state, how far, and what does it hold?"""
     from workbench.journal import Journal
+    from workbench.trading.engine import disabled
     from workbench.trading.record import read_last
     from workbench.trading.status import standing_of
 
-    path = desk_of(config, journal=journal).journal_path
+    path = journal_of(config, journal)
     with Journal.open(path, readonly=True) as opened:
         stands = standing_of(opened, datetime.now(UTC))
         record = read_last(opened) if stands.run else None
-    result: dict[str, Any] = {"journal": str(path), **asdict(stands)}
-    lines = [str(stands)]
+        out = disabled(opened)
+    result: dict[str, Any] = {"journal": str(path), **asdict(stands), "disabled": out}
+    lines = [str(stands), *(f"  left out: {name}, {why}" for name, why in out.items())]
     if record is not None:
         held = record.positions()
         result |= {"equity": record.equity_now, "positions": held.to_dict("index")}
@@ -170,7 +186,7 @@ def halt(
     from workbench.journal import Journal
     from workbench.trading.control import halt, halt_file, read_control
 
-    path = desk_of(config, journal=journal).journal_path
+    path = journal_of(config, journal)
     try:
         halt(path, by or whoami(), why, flatten, datetime.now(UTC))
     except DataError as said:
@@ -190,6 +206,6 @@ def _order(
 ) -> None:
     from workbench.trading.control import order
 
-    path = desk_of(config, journal=journal).journal_path
+    path = journal_of(config, journal)
     control = order(path, do, by, why, datetime.now(UTC))
     say(as_json, {"journal": str(path), **asdict(control)}, [f"{path}: {control}"])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from workbench.cli.shell import Config, JournalFile, Json, Progress, desk_of, progress_bars, say
+from workbench.cli.shell import Config, JournalFile, Json, Progress, journal_of, progress_bars, say
 from workbench.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def publish(
     from workbench.journal import Journal
     from workbench.trading.record import read_record
 
-    path = desk_of(config, journal=journal).journal_path
+    path = journal_of(config, journal)
     with progress_bars() as progress, Journal.open(path, readonly=True) as opened:
         opened.verify(lambda done, total: progress(done, total, "verifying the journal"))
         record = read_record(opened)

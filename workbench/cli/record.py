@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from workbench.cli.shell import Config, JournalFile, Json, desk_of, progress_bars, say, short
+from workbench.cli.shell import Config, JournalFile, Json, journal_of, progress_bars, say, short
 
 app = typer.Typer(help="The append-only record of everything that happened.", no_args_is_help=True)
 
@@ -18,7 +18,7 @@ def journal_verify(
     """Prove that no row was edited or taken out since it was written."""
     from workbench.journal import Journal
 
-    path = desk_of(config, journal=journal).journal_path
+    path = journal_of(config, journal)
     with Journal.open(path, readonly=True) as opened, progress_bars() as progress:
         head = opened.verify(lambda done, total: progress(done, total, "verifying"))
     result = {"journal": str(path), "rows": head.seq, "head": head.hash, "intact": True}
@@ -36,7 +36,7 @@ def journal_tail(
     """The last rows."""
     from workbench.journal import Journal
 
-    path = desk_of(config, journal=journal).journal_path
+    path = journal_of(config, journal)
     with Journal.open(path, readonly=True) as opened:
         rows = opened.tail(n, kind)
     result = {

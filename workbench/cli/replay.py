@@ -36,10 +36,12 @@ def replay(
     from workbench.research.metrics import summary
     from workbench.views.tables import figures
 
-    desk = desk_of(config, venue, judge)
+    desk = desk_of(config, venue, judge, calibrated=True)
     with progress_bars() as progress:
         history = history_of(desk, start, end, progress)
-    values, why = summary(history.replay), why_no_trade(history.signals)
+    values, ends = summary(history.replay), why_no_trade(history.signals)
+    panel = history.world.panel
+    silent = {s.name: why for s in desk.strategies if (why := s.silence(panel))}
     tied = "; ".join(" ".join(each) for each in history.replay.clusters if len(each) > 1)
     result = {
         "source": history.world.panel.source,
@@ -48,7 +50,9 @@ def replay(
         "figures": values.to_dict(),
         "blocks": history.replay.blocks.to_dict(),
         "clusters": history.replay.clusters,
-        "fates": {" ".join(k): int(v) for k, v in zip(why.index, why["total"], strict=True)},
+        "fates": {" ".join(k): int(v) for k, v in zip(ends.index, ends["total"], strict=True)},
+        "disabled": dict(history.disabled),
+        "silent": silent,
         "limits": desk.limits._asdict(),
         "costs": desk.costs._asdict(),
     }
@@ -57,7 +61,9 @@ def replay(
     say(as_json, result | {"journal_row": row.seq}, [
         f"{history.world.panel.source}; judged by {', '.join(result['judge']) or 'nobody'}",
         *(f"  {name:<15} {value}" for name, value in figures(values).items()),
-        "", "What became of every signal:", frame(why),
-        "", f"correlated above {desk.limits.max_correlation:g} at the end: {tied or 'none'}",
+        "", "What became of every signal:", frame(ends),
+        "", *(f"left out: {name}, {why}" for name, why in history.disabled.items()),
+        *(f"silent: {name}, {why}" for name, why in silent.items()),
+        f"correlated above {desk.limits.max_correlation:g} at the end: {tied or 'none'}",
         "", f"kept as row {row.seq} of {desk.journal_path}",
     ])  # fmt: skip

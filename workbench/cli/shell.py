@@ -38,22 +38,31 @@ def desk_of(
     judge: str | None = None,
     journal: Path | None = None,
     *,
-    calibrated: bool = True,
+    calibrated: bool = False,
 ) -> Desk:
-    """The desk that a command works on. If it is HALTED, every command says so."""
+    """The desk that a command works on; `calibrated` for those that trade. If it is HALTED, every
+    command says so."""
     from dataclasses import replace
 
     from workbench.desk import load_desk, load_judge
 
-    desk = load_desk(config, calibrated=calibrated)
+    desk = load_desk(config, venue=venue, calibrated=calibrated)
     if judge is not None:
         desk = replace(desk, judge=load_judge(judge))
-    if venue is not None:
-        desk = replace(desk, source=replace(desk.source, venue=venue))
     if journal is not None:
         desk = replace(desk, journal_path=journal)
     _say_if_halted(desk.journal_path)
     return desk
+
+
+def journal_of(config: Path | None, journal: Path | None) -> Path:
+    """The journal that a command reads, or orders through. Nothing else of the desk is loaded: what
+    is wrong with a strategy must not keep anybody from halting it."""
+    from workbench.settings import journal_path
+
+    path = journal if journal is not None else journal_path(config)
+    _say_if_halted(path)
+    return path
 
 
 def _say_if_halted(journal: Path) -> None:
