@@ -42,7 +42,7 @@ def doctor(as_json: Json = False, config: Config = None) -> None:
     """Is this machine, this folder and this configuration fit to run the desk?"""
     from workbench.doctor import examine
 
-    findings = examine(lambda: desk_of(config, None))
+    findings = examine(lambda: desk_of(config, None, calibrated=True))
     result = {"fit": all(f.fine for f in findings), "findings": [f._asdict() for f in findings]}
     say(as_json, result, [f"{'ok  ' if f.fine else 'FAIL'} {f.what}: {f.says}" for f in findings])
     if not result["fit"]:
