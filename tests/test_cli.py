@@ -7,12 +7,20 @@ import os
 import sqlite3
 import subprocess
 import sys
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from tests.recorded import ROOT, require_data
+from tests.strategies import cheats
+from tests.strategies.cheats import declared
+from tests.trading.conftest import run
+from workbench.cli.paper import status
+from workbench.cli.replay import replay
+from workbench.data.lake import Lake
+from workbench.desk import load_desk
 
 SPOT = {"ADA", "AVAX", "BTC", "DOGE", "ETH", "LINK", "SOL", "XRP"}
 
@@ -115,6 +123,39 @@ def test_replay_of_the_sample_world_is_kept_in_the_journal(demonstrated: dict, h
     kept = answer(home, "journal", "tail", "-n", "1", "--kind", "replay")["rows"][0]
     assert kept["seq"] == said["journal_row"]
     assert kept["body"]["figures"]["trades"] == said["figures"]["trades"]
+    assert kept["body"]["silent"] == {"odds_divergence": "nothing is known of odds_probability"}
+    assert kept["body"]["disabled"] == {}
+
+
+BREAKS = declared(cheats.breaks)
+
+
+def test_who_breaks_is_named_by_replay_and_by_status(
+    sample_lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """In words and in JSON; the others go on."""
+    points = [
+        EntryPoint("breaks", "tests.test_cli:BREAKS", "workbench.strategies"),
+        EntryPoint("ema_adx", "workbench.strategies.ema_adx:ema_adx", "workbench.strategies"),
+        EntryPoint("rubric", "workbench.judges.rubric:rubric", "workbench.judges"),
+    ]
+    monkeypatch.setattr(
+        "workbench.desk.entry_points", lambda group: [p for p in points if p.group == group]
+    )
+    config = tmp_path / "desk.toml"
+    config.write_text(
+        "[desk]\nstrategies = ['ema_adx', 'breaks']\njournal = 'j.db'\n"
+        f"[data]\nlake = '{sample_lake.root}'\nvenue = 'sample'\nsymbols = ['BTC/USDT']\n"
+    )
+    replay("2023-01-02", "2023-01-10", as_json=True, config=config)
+    assert "NO/SUCH" in json.loads(capsys.readouterr().out)["disabled"]["breaks"]
+    replay("2023-01-02", "2023-01-10", config=config)
+    assert "left out: breaks, KeyError" in capsys.readouterr().out
+    desk = load_desk(config)
+    run(desk, desk.world("2023-01-02", "2023-01-03"))
+    status(as_json=True, config=config)
+    assert list(json.loads(capsys.readouterr().out)["disabled"]) == ["breaks"]
 
 
 def test_the_null_judge_lets_through_at_least_what_the_rubric_does(

@@ -185,6 +185,14 @@ def test_a_strategy_that_cannot_be_imported_is_named(
         desk_of(tmp_path, "[desk]\nstrategies = ['text']\n")
 
 
+def test_a_world_begins_as_early_as_its_strategies_need(sample_lake: Lake) -> None:
+    patient = replace(ema_adx, lookback="500D")
+    desk = load_desk(strategies=[patient], source=Source(sample_lake.root, "sample"))
+    world = desk.world("2023-06-01", "2023-06-05")
+    assert world.start == 500 * 24
+    assert patient.silence(world.panel.rows(0, world.start)) == ""
+
+
 def test_who_trades_pairs_has_them_beside_their_markets(recorded_lake: Lake) -> None:
     """Of the markets the desk trades, those with a perpetual and funding by then; without such a
     voter there are none."""
