@@ -118,6 +118,12 @@ class Votes:
     exit: pd.DataFrame | None = None
 
     @classmethod
+    def none(cls, panel: Panel) -> Votes:
+        """Nobody votes."""
+        nowhere = np.zeros(panel.close.shape, dtype=bool)
+        return cls.of(panel, nowhere, nowhere, 0.0)
+
+    @classmethod
     def of(cls, panel: Panel, up: Any, down: Any, confidence: Any, exit: Any = None) -> Votes:
         """Votes on `panel` from arrays (bars, symbols): long where `up`, short where `down`.
 

@@ -192,7 +192,7 @@ def test_history_before_the_start_and_trades_still_open_teach_nothing() -> None:
 def test_who_never_votes_has_a_row_of_nothing() -> None:
     @strategy(category="trend", regimes=ANY, lookback=1)
     def silent(panel: Panel) -> Votes:
-        return Votes.of(panel, *np.zeros((3, *panel.close.shape)))
+        return Votes.none(panel)
 
     bars, told = np.array(FALL * 3), np.zeros(3 * SLOT)
     told[::SLOT] = 60.0

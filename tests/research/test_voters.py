@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -25,7 +24,7 @@ from workbench.trading.record import Record, read_record
 
 @strategy(category="trend", regimes={"trending"}, lookback=1)
 def silent(panel: Panel) -> Votes:
-    return Votes.of(panel, *np.zeros((3, *panel.close.shape)))
+    return Votes.none(panel)
 
 
 BEGAN = pd.Timestamp("2024-03-01", tz="UTC")

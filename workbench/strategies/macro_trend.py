@@ -40,7 +40,7 @@ def macro_trend(panel: Panel) -> Votes:
     """Vote long at the close that completes the first day on which all conditions hold."""
     bitcoin = [j for j, s in enumerate(panel.symbols) if s.partition("/")[0] == "BTC"]
     if not bitcoin or "dxy" not in panel.context:
-        return Votes.of(panel, *np.zeros((3, *panel.close.shape), bool))
+        return Votes.none(panel)
     there = priced(panel)
     close = daily_last(np.where(there, panel.close.to_numpy(), np.nan), panel)
     rise = close / before(close, RETURN_DAYS) - 1.0

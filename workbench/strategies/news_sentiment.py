@@ -49,7 +49,7 @@ def news_sentiment_judged(panel: Panel, z_min: float = 2.0, answered_bars: int =
 
 def _votes(panel: Panel, name: str, z_min: float, answered_bars: int) -> Votes:
     if name not in panel.context:
-        return Votes.of(panel, *np.zeros((3, *panel.close.shape), bool))
+        return Votes.none(panel)
     month = panel.bars_in("30D")
     z = zscore(panel.context[name].to_numpy(), month, round(month * 22 / 24))
     bars = prices(panel)

@@ -59,7 +59,7 @@ def model_probability(spot: Floats, strike: Floats, touch: Floats, deviation: Fl
 def odds_divergence(panel: Panel, z_min: float = 2.0, answered_bars: int = 6) -> Votes:
     """Vote where the gap begins to be unusual. Confidence: 50 plus 2 a deviation, up to 58."""
     if not set(ODDS) <= set(panel.context):
-        return Votes.of(panel, *np.zeros((3, *panel.close.shape), bool))
+        return Votes.none(panel)
     probability, strike, hours, touch = (panel.context[name].to_numpy() for name in ODDS)
     bars, month, a_bar = prices(panel), panel.bars_in("30D"), panel.timeframe.total_seconds() / 3600
     returns = np.log(bars.close / before(bars.close))
@@ -78,7 +78,7 @@ def odds_divergence(panel: Panel, z_min: float = 2.0, answered_bars: int = 6) ->
 def odds_divergence_fed(panel: Panel, z_min: float = 2.0, answered_bars: int = 6) -> Votes:
     """Vote where the Fed is unusually more dovish or hawkish. Confidence as above."""
     if not set(FED) <= set(panel.context):
-        return Votes.of(panel, *np.zeros((3, *panel.close.shape), bool))
+        return Votes.none(panel)
     month, day = panel.bars_in("30D"), panel.bars_in("1D")
     expected, hours = (panel.context[name].to_numpy()[:, None] for name in FED)
     steady = (np.abs(before(hours, day) - hours - 24.0) < 0.01) & (hours > 24.0)

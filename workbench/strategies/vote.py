@@ -79,7 +79,7 @@ class Strategy:
         """The same with the confidence as the strategy says it."""
         own = self.sees(panel)
         if own is None:
-            return Votes.of(panel, *np.zeros((3, *panel.close.shape), bool))
+            return Votes.none(panel)
         said = self.function(own, **self.parameters)
         if getattr(said, "exit", None) is not None and self.trades != "carry":
             raise ContractBroken(
