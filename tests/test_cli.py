@@ -135,6 +135,8 @@ def test_who_breaks_is_named_by_replay_and_by_status(
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     """In words and in JSON; the others go on."""
+    for name in ("WORKBENCH_DATA__LAKE", "WORKBENCH_DESK__JOURNAL"):
+        monkeypatch.delenv(name, raising=False)  # they would go before the file's
     points = [
         EntryPoint("breaks", "tests.test_cli:BREAKS", "workbench.strategies"),
         EntryPoint("ema_adx", "workbench.strategies.ema_adx:ema_adx", "workbench.strategies"),
