@@ -94,7 +94,7 @@ BOTH: dict[str, tuple[Oracle, Oracle]] = {
         lambda r: quantstats("calmar", r, periods=365),
         lambda r: empyrical.calmar_ratio(r, annualization=365),
     ),
-    "max drawdown": (lambda r: quantstats("max_drawdown", r), empyrical.max_drawdown),
+    "max drawdown (by day)": (lambda r: quantstats("max_drawdown", r), empyrical.max_drawdown),
     "omega": (lambda r: quantstats("omega", r, periods=365), empyrical.omega_ratio),
     "tail ratio": (lambda r: quantstats("tail_ratio", r), empyrical.tail_ratio),
     "total return": (lambda r: quantstats("comp", r), empyrical.cum_returns_final),
@@ -210,14 +210,14 @@ def test_the_deepest_drawdown_has_the_known_answer_and_its_days() -> None:
     case = known("max-drawdown")
     equity = pd.Series(case["equity"], dtype=float)
     sheet = ts.tear_sheet(ran(equity / equity.shift(1, fill_value=100.0) - 1.0))
-    assert sheet["max drawdown"] == pytest.approx(case["max_drawdown"], abs=1e-7)
+    assert sheet["max drawdown (by day)"] == pytest.approx(case["max_drawdown"], abs=1e-7)
     deepest, other = sheet.drawdowns.to_dict("records")
     assert (deepest["peak"], deepest["trough"]) == (
         T0 + pd.Timedelta("3D"),
         T0 + pd.Timedelta("4D"),
     )
     assert deepest["recovered"] is pd.NaT
-    assert (deepest["days"], sheet["its length"]) == (1, 1)
+    assert (deepest["days"], sheet["max drawdown length"]) == (1, 1)
     assert (other["depth"], other["days"]) == (pytest.approx(-0.25), 2)
     assert other["recovered"] == T0 + pd.Timedelta("3D")
     assert sheet["average drawdown"] == pytest.approx((-0.25 - 0.3846153846) / 2)
@@ -227,7 +227,7 @@ def test_the_deepest_drawdown_has_the_known_answer_and_its_days() -> None:
 def test_the_capital_is_the_first_peak() -> None:
     """A run that only ever lost: as deep as its loss, under water from the day before it."""
     sheet = ts.tear_sheet(ran([-0.1, -0.1, 0.0]))
-    assert sheet["max drawdown"] == pytest.approx(0.81 - 1.0)
+    assert sheet["max drawdown (by day)"] == pytest.approx(0.81 - 1.0)
     [only] = sheet.drawdowns.to_dict("records")
     assert only["peak"] == T0 - pd.Timedelta(days=1)
     assert (only["days"], only["trough"]) == (3, T0 + pd.Timedelta(days=1))
@@ -291,7 +291,7 @@ def test_too_few_days_are_said_and_not_computed() -> None:
         ([0.01, 0.02], "Sortino", "no losing day"),
         ([0.01, 0.02], "omega", "no losing day"),
         ([0.01, 0.02], "Calmar", "no drawdown"),
-        ([0.01, 0.02], "its length", "no drawdown"),
+        ([0.01, 0.02], "max drawdown length", "no drawdown"),
         ([0.01, -1.0, 0.0], "CAGR", "the equity fell to 0 or below"),
     ],
 )
@@ -312,8 +312,8 @@ def test_an_equity_that_is_wiped_out_has_a_sheet() -> None:
     run = ran([0.01, 0.02, 0.03])
     gone = replace(run, equity=run.equity * [1.0, 0.0, 0.0])
     sheet = ts.tear_sheet(gone)
-    assert sheet["max drawdown"] == -1.0
-    assert sheet["its length"] == 2
+    assert sheet["max drawdown (by day)"] == -1.0
+    assert sheet["max drawdown length"] == 2
     assert math.isnan(sheet["Sharpe"]) or sheet["Sharpe"] < 0.0
 
 

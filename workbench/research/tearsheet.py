@@ -211,9 +211,13 @@ def _of_days(returns: Returns[Any]) -> Iterator[Figure]:
     yield row("Sharpe", "ratio", sharpe(returns), 2, spread)
     yield row("Sortino", "ratio", sortino(returns), 2, loss)
     yield row("Calmar", "ratio", calmar(returns), 2, fall)
-    yield row("max drawdown", "share", depth(returns))
+    yield row("max drawdown (by day)", "share", depth(returns))
     yield row(
-        "its length", "days", float(falls["days"].iloc[0]) if len(falls) else math.nan, 1, fall
+        "max drawdown length",
+        "days",
+        float(falls["days"].iloc[0]) if len(falls) else math.nan,
+        1,
+        fall,
     )
     yield row("average drawdown", "share", float(falls["depth"].mean()), 1, fall)
     yield row("longest under water", "days", float(falls["days"].max()), 1, fall)
