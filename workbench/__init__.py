@@ -32,7 +32,7 @@ _HOME = {
     # what a voter is worth, what an idea, and what a veto was
     "calibrate": "research.calibrate", "voter_table": "research.voters",
     "regime_table": "research.voters", "agreement": "research.voters",
-    "alone": "research.sweep", "sweep": "research.sweep", "outcomes": "research.outcomes",
+    "sweep": "research.sweep", "outcomes": "research.outcomes",
     "resolved": "tuning.scorecard", "scorecard": "tuning.scorecard", "telling": "tuning.scorecard",
     # a desk that ran: its record, its gate, its week, its risk
     "Record": "trading.record", "read_record": "trading.record", "paper_gate": "trading.gates",

@@ -189,9 +189,20 @@ def decide(
     book: Floats, account: Floats, market: Floats, claims: Floats, too_close: Bools, order: Ints,
     fates: Ints, t: int, day: int, row: int, bar: int, limits: Limits, costs: Costs,
 ) -> None:  # fmt: skip
-    """The close of bar t: equity, the day, the breaker, then the claims in their order.
+    """The close of bar t: equity, the day, the breaker, then the claims in their order."""
+    close_of_bar(book, account, market, t, day, limits)
+    answer_claims(
+        book, account, market, claims, too_close, order, fates, t, row, bar, limits, costs
+    )
 
-    One function and not five: every call hands over arrays, and each costs two atomic counts.
+
+@rule
+def close_of_bar(
+    book: Floats, account: Floats, market: Floats, t: int, day: int, limits: Limits
+) -> None:
+    """What is held is valued at the close of bar t; then the day's turn and the breaker.
+
+    One function and not three: every call hands over arrays, and each costs two atomic counts.
     """
     value = 0.0
     deployed = 0.0
@@ -207,9 +218,6 @@ def decide(
     account[a.DEPLOYED] = deployed
     new_day(account, day)
     breaker(account, stale, limits)
-    answer_claims(
-        book, account, market, claims, too_close, order, fates, t, row, bar, limits, costs
-    )
 
 
 def market_array(panel: Panel, facts: DailyFacts, first: int = 0) -> Floats:

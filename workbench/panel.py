@@ -206,6 +206,10 @@ class Panel:
         """The UTC day (since 1970) in which each bar opens."""
         return _days(self.index)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For other processes: a view of a context is sent as what it shows."""
+        return {**self.__dict__, "context": dict(self.context)}
+
     def _rows(self, rows: slice) -> Panel:
         return Panel(
             self.open.iloc[rows], self.high.iloc[rows], self.low.iloc[rows],

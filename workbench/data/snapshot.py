@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import cached_property
 from math import isnan
@@ -89,6 +89,16 @@ class World:
             staleness=(staleness := self._staleness(t)),
             missing=tuple(sorted(f for f, hours in staleness.items() if stale(f, hours))),
         )
+
+    def until(self, bars: int) -> World:
+        """Its first `bars` bars, and what had been heard by the close of the last of them."""
+        panel = self.panel.rows(0, bars)
+        last = panel.close_times[-1]
+        return replace(
+            self, panel=panel, ages=self.ages.iloc[:bars],
+            headlines=self.headlines[self.headlines["available_at"] <= last],
+            odds=self.odds[self.odds["available_at"] <= last],
+        )  # fmt: skip
 
     def _staleness(self, t: int) -> dict[str, float]:
         """Hours since each feed was heard; of those a desk may do without, once it has been."""

@@ -20,7 +20,7 @@ from workbench.judges.case import build_cases
 from workbench.ports import Progress
 from workbench.research.replay import Replay
 from workbench.research.replay import replay as replay_proposal
-from workbench.strategies.ballot import cast
+from workbench.strategies.ballot import cast, honest_votes
 from workbench.strategies.vote import Strategy, combine_votes, counting, needed, regime_size, wanted
 
 if TYPE_CHECKING:
@@ -55,29 +55,56 @@ def run_history(desk: Desk, world: World, progress: Progress | None = None) -> H
     """Vote, judge and replay the whole world; trading begins at `world.start`."""
     panel = world.panel
     voters, raw, disabled = cast(desk.strategies, panel)
-    counted = {
-        s.name: replace(
-            raw[s.name], side=raw[s.name].side.where(s.allowed(panel, raw[s.name].side), 0)
-        )
-        for s in voters
-    }
-    side, confidence = combine_votes(voters, counted, panel, desk.quorum)
-    side.iloc[: world.start] = 0.0
     voted = _by_bar(voters, raw, world)
-    judged, cases, multiplier = _judge(desk, world, side, voted, progress)
-    leave = _exits(counted, panel)
-    proposal = Proposal(
-        side=side,
-        confidence=confidence,
-        multiplier=multiplier * regime_size(panel.context["regime"].to_numpy()),
-        exit=leave,
-    )
+    counted = _counted(voters, raw, panel)
+    proposal, judged, cases = _proposed(desk, world, voters, counted, voted, progress)
     result = replay_proposal(panel, proposal, desk.limits, desk.costs, desk.capital)
     signals = _framed(voted, panel)
     signals = _with_fates(desk, voters, signals, counted, judged, result.fates)
     return History(
         world, raw, proposal, judged, cases, signals, result.since(world.start), disabled
     )
+
+
+def judged_proposal(desk: Desk, world: World, progress: Progress | None = None) -> Proposal:
+    """What the whole desk wants of the gate, voted and judged, from `world.start` on.
+
+    Raises what the first strategy to break raises: a run that went on without it would be another.
+    """
+    voters, panel = desk.strategies, world.panel
+    raw = {s.name: honest_votes(s, panel) for s in voters}
+    voted, counted = _by_bar(voters, raw, world), _counted(voters, raw, panel)
+    return _proposed(desk, world, voters, counted, voted, progress)[0]
+
+
+def _counted(
+    voters: Sequence[Strategy], raw: Mapping[str, Votes], panel: Panel
+) -> dict[str, Votes]:
+    """The votes that count: a muted one has side 0."""
+    return {
+        s.name: replace(
+            raw[s.name], side=raw[s.name].side.where(s.allowed(panel, raw[s.name].side), 0)
+        )
+        for s in voters
+    }
+
+
+def _proposed(
+    desk: Desk, world: World, voters: Sequence[Strategy], counted: Mapping[str, Votes],
+    voted: Mapping[int, Sequence[Signal]], progress: Progress | None,
+) -> tuple[Proposal, pd.DataFrame, tuple[Case, ...]]:  # fmt: skip
+    """The proposal of the counted votes, with the verdicts it stands on and their cases."""
+    panel = world.panel
+    side, confidence = combine_votes(voters, counted, panel, desk.quorum)
+    side.iloc[: world.start] = 0.0
+    judged, cases, multiplier = _judge(desk, world, side, voted, progress)
+    proposal = Proposal(
+        side=side,
+        confidence=confidence,
+        multiplier=multiplier * regime_size(panel.context["regime"].to_numpy()),
+        exit=_exits(counted, panel),
+    )
+    return proposal, judged, cases
 
 
 def _exits(votes: Mapping[str, Votes], panel: Panel) -> pd.DataFrame:

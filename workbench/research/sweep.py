@@ -1,58 +1,100 @@
-"""A grid of one strategy's parameters, each set replayed before and after a split.
+"""Many sets of parameters through the rule book, each counted as a trial.
 
-The strategy votes alone and nobody judges it. In-sample chooses, out-of-sample is looked at once:
-how many sets were tried stands beside every figure, because the best of many looks good by luck.
+    done = sweep(desk, world, ema_adx, {"fast": [8, 12, 16], "limits.stop": [0.01, 0.02]})
+    done.frame, done.returns, done.replay(done.best_set)
+
+What is swept is one strategy voting alone, a rule of one's own (a function of the panel that gives
+a Proposal) or, with None, the whole desk with its judge. The last fifth of the bars is sealed: no
+sweep sees it, `validate` opens it once. Done chunks are kept as they come, so a sweep that was
+stopped goes on where it was; every set is a row of the trials ledger.
 """
 
 from __future__ import annotations
 
-import difflib
-import inspect
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import pandas as pd
-from scipy import stats
 
-from workbench.domain import DataError, Panel, Proposal, UsageError
+from workbench.arrays import Floats, rules_fingerprint
+from workbench.domain import DataError, Panel, Reason, UsageError
 from workbench.ports import Progress
-from workbench.research.metrics import summary
-from workbench.research.replay import replay
-from workbench.strategies.vote import Strategy, combine_votes, regime_size
+from workbench.research import scan
+from workbench.research.fingerprint import digest
+from workbench.research.metrics import DAYS_A_YEAR, FLAT
+from workbench.research.plan import Found, Plan, Proposer, Rule, Ruled, Set, Voting, Whole, run
+from workbench.research.replay import Replay
+from workbench.research.store import Kept, Store
+from workbench.research.trials import (
+    Clock,
+    DataSet,
+    Ledger,
+    Trial,
+    Writer,
+    read_ledger,
+    utc_now,
+)
+from workbench.strategies.vote import Strategy
 
 if TYPE_CHECKING:
-    from workbench.data.snapshot import When, World
+    from workbench.data.snapshot import World
     from workbench.desk import Desk
 
-IN, OUT = "in-sample", "out-of-sample"
 SHARPE = "sharpe (365 d)"
-FIGURES = ("trades", "total return", SHARPE, "max drawdown")
-IN_SAMPLE_SHARE = 2 / 3
+FIGURES = ("trades", "total return", SHARPE, "max drawdown", "exposed", "win rate", "fees")
+HOLDOUT = 0.2
+MOST_BYTES = 512e6  # of daily equity, the one thing that grows with the number of sets
+LEAST_CHUNKS = 20
+CHUNK = 64
+KEEP_EVERY_S = 1.0
+Engine = Literal["threads", "dask"]
 
 
 @dataclass(frozen=True, eq=False)
 class Sweep:
-    """What every set of parameters did on both sides of the split.
+    """What every set of parameters did on the bars before the sealed holdout.
 
-    `sets` are the parameters tried, in the grid's order. `frame` has two rows a set: `set` (its
-    number), a column a parameter, `part` (in-sample or out-of-sample), the figures and `rank` (of
-    the Sharpe within the part: 1 is best, equals share the worse place, one without a Sharpe is
-    last). `panel` holds the tradable bars, `split` is the open of the first bar out-of-sample.
+    `frame` has a row a set (by number, in the grid's order): its parameters, the figures, a count
+    per Reason, and `rank` (of the Sharpe: 1 is best, equals share the worse place, a set without
+    one is last). `returns` are simple daily returns, UTC days x set numbers. `ledger` counts every
+    trial ever made on these days. `notes` say what went otherwise than asked.
     """
 
-    strategy: str
-    sets: tuple[Mapping[str, Any], ...]
+    plan: Plan
+    sets: tuple[Set, ...]
     frame: pd.DataFrame
-    panel: Panel
-    split: pd.Timestamp
+    returns: pd.DataFrame
+    ledger: Ledger
+    notes: tuple[str, ...] = ()
+
+    @property
+    def strategy(self) -> str:
+        return self.plan.proposer.name
+
+    @property
+    def panel(self) -> Panel:
+        """The bars that were traded on."""
+        return self.plan.panel.rows(self.plan.ground.first, len(self.plan.panel))
+
+    @property
+    def source(self) -> str:
+        return self.plan.panel.source
+
+    @property
+    def synthetic(self) -> bool:
+        return self.plan.panel.synthetic
 
     @property
     def tried(self) -> int:
-        """How many sets of parameters were tried."""
+        """How many sets this sweep has; `ledger.tried` has all that were ever tried."""
         return len(self.sets)
 
     @property
@@ -60,153 +102,255 @@ class Sweep:
         """The names that were varied."""
         return tuple(self.sets[0])
 
-    def part(self, name: str) -> pd.DataFrame:
-        """The rows of one part, a row a set, by its number."""
-        return self.frame[self.frame["part"] == name].set_index("set")
-
     @cached_property
     def best_set(self) -> int:
-        """The number of the set with the highest in-sample Sharpe, the first of equals.
+        """The number of the set with the highest Sharpe, the first of equals.
 
         Raises DataError if no set has one: nothing was traded.
         """
-        sharpes = self.part(IN)[SHARPE]
+        sharpes = self.frame[SHARPE]
         if sharpes.isna().all():
             raise DataError(
-                f"none of {self.tried} sets of {self.strategy} has an in-sample Sharpe from"
-                f" {self.panel.index[0]:%Y-%m-%d} to {self.split:%Y-%m-%d}; give more bars or"
-                " other parameters"
+                f"none of {self.tried} sets of {self.strategy} has a Sharpe from"
+                f" {self.panel.index[0]:%Y-%m-%d} to {self.panel.index[-1]:%Y-%m-%d}; give more"
+                " bars or other parameters"
             )
         return int(sharpes.idxmax())
 
     @property
     def best(self) -> dict[str, Any]:
-        """The parameters that were best in-sample; `strategy.having(**sweep.best)`."""
+        """The parameters of the best set."""
         return dict(self.sets[self.best_set])
 
-    @property
-    def rank_correlation(self) -> float:
-        """Spearman's rho of the two parts' Sharpes over the sets, a missing one last.
+    def replay(self, k: int) -> Replay:
+        """Set `k` again, with every fill on record."""
+        return self.plan.replay(self.sets[k])
 
-        NaN with fewer than three sets, or if all are equal in a part.
-        """
-        inside, outside = (self.part(part)[SHARPE].fillna(-math.inf) for part in (IN, OUT))
-        if self.tried < 3 or inside.nunique() == 1 or outside.nunique() == 1:
-            return math.nan
-        return float(stats.spearmanr(inside, outside).statistic)
-
-
-def alone(desk: Desk, name: str) -> Desk:
-    """The desk with one of its strategies only. Raises UsageError naming the nearest."""
-    named = {strategy.name: strategy for strategy in desk.strategies}
-    if name not in named:
-        nearest = difflib.get_close_matches(name, list(named), 1, 0.0)[0]
-        raise UsageError(f"the desk has no strategy {name!r}; the nearest is {nearest}")
-    return replace(desk, strategies=(named[name],), quorum=1)
+    def portfolio(self, k: int) -> Any:
+        """Set `k` as a native vectorbt.Portfolio."""
+        return self.replay(k).portfolio()
 
 
 def sweep(
     desk: Desk,
     world: World,
-    strategy: Strategy,
+    what: Strategy | Rule | None,
     grid: Mapping[str, Sequence[Any]],
-    split: When = None,
+    *,
+    holdout: float = HOLDOUT,
+    threads: int | None = None,
+    engine: Engine = "threads",
+    client: Any = None,
     progress: Progress | None = None,
+    now: Clock = utc_now,
 ) -> Sweep:
     """Try every combination of the grid; limits, costs and capital are the desk's.
 
-    `split` is the open time of the first bar out-of-sample (None: after two thirds of the tradable
-    bars). Each part begins with a flat book and the whole capital; what is held at its end is
-    marked at the close. Bars before a part are history for indicators. Raises UsageError for a
-    parameter that the strategy does not have, a split that leaves a part empty, or a strategy that
-    reads text, which never trades alone.
+    Names are the strategy's or rule's parameters (for the whole desk `ema_adx.fast`), and
+    `limits.stop` or `costs.half_spread` of the desk. `holdout` is the share of the tradable bars
+    that stays sealed. `engine="dask"` runs the same on `client`, a distributed.Client, or on a
+    cluster of this machine; results are equal to the bit. Raises UsageError for a parameter that
+    is not there, a grid without a valid set, a strategy that reads text (it never trades alone),
+    or more sets than memory holds.
     """
-    names = _checked(strategy, grid)
-    panel, at = world.panel, _split(world, split)
-    parts = {IN: (world.start, at), OUT: (at, len(panel))}
-    grid_sets = itertools.product(*(grid[name] for name in names))
-    sets = tuple(dict(zip(names, values, strict=True)) for values in grid_sets)
-    rows: list[dict[str, Any]] = []
-    for k, chosen in enumerate(sets):
-        wanted = _proposal(strategy.having(**chosen), panel)
-        for part, figures in _figures(desk, panel, wanted, parts):
-            rows.append({"set": k, **chosen, "part": part, **figures})
-        if progress is not None:
-            progress(k + 1, len(sets), "sweep")
-    frame = pd.DataFrame(rows)
-    frame["rank"] = (
-        frame.groupby("part")[SHARPE]
-        .rank(ascending=False, method="max", na_option="bottom")
-        .astype(int)
-    )
-    tradable = panel.rows(world.start, len(panel))
-    return Sweep(strategy.name, sets, frame, tradable, panel.index[at])
+    plan = plan_of(desk, world, what, holdout)
+    sets = sets_of(grid)
+    return sweep_sets(
+        plan, sets, desk.journal_path, threads=threads, engine=engine, client=client,
+        progress=progress, now=now,
+    )  # fmt: skip
 
 
-def _figures(
-    desk: Desk, panel: Panel, wanted: Proposal, parts: Mapping[str, tuple[int, int]]
-) -> Iterator[tuple[str, dict[str, float]]]:
-    """The figures of each part (first bar, bar after its last) of one set's run."""
-    for part, (first, after) in parts.items():
-        cut = Proposal(
-            side=wanted.side.iloc[:after].copy(),
-            confidence=wanted.confidence.iloc[:after],
-            multiplier=wanted.multiplier.iloc[:after],
-            exit=wanted.exit.iloc[:after],
-        )
-        cut.side.iloc[:first] = 0.0
-        run = replay(panel.rows(0, after), cut, desk.limits, desk.costs, desk.capital)
-        figures = summary(run.since(first))
-        yield part, {name: figures[name] for name in FIGURES}
+def plan_of(
+    desk: Desk, world: World, what: Strategy | Rule | None, holdout: float = HOLDOUT
+) -> Plan:
+    """What is swept, on the world's bars before the holdout."""
+    seen = before_holdout(world, holdout)
+    return Plan.of(_proposer(desk, seen, what), seen.start, desk)
 
 
-def _proposal(strategy: Strategy, panel: Panel) -> Proposal:
-    """What the strategy alone wants, unjudged, in its regimes and at their size."""
-    votes = strategy.votes(panel)
-    side, confidence = combine_votes((strategy,), {strategy.name: votes}, panel)
-    size = pd.DataFrame(
-        regime_size(panel.context["regime"].to_numpy()), panel.index, panel.close.columns
-    )
-    leave = votes.exit if votes.exit is not None else side.isna()  # nobody asks to leave
-    return Proposal(side, confidence, size, leave)
+def before_holdout(world: World, holdout: float = HOLDOUT) -> World:
+    """The world without the last share of its tradable bars. Raises UsageError if none is left."""
+    if not 0.0 <= holdout < 1.0:
+        raise UsageError(f"the holdout is {holdout:g} of the bars; it must be from 0 to below 1")
+    bars = len(world.panel) - world.start
+    keep = world.start + round((1.0 - holdout) * bars)
+    if keep <= world.start:
+        raise UsageError(f"of {max(bars, 0)} tradable bars none is left before the holdout")
+    return world.until(keep)
 
 
-def _checked(strategy: Strategy, grid: Mapping[str, Sequence[Any]]) -> list[str]:
-    if strategy.from_text:
+def _proposer(desk: Desk, world: World, what: Strategy | Rule | None) -> Proposer:
+    if what is None:
+        return Whole(desk, world)
+    if not isinstance(what, Strategy):
+        return Ruled(what, world.panel)
+    if what.from_text:
         raise UsageError(
-            f"{strategy.name} reads text and never trades alone; sweep one that reads numbers"
+            f"{what.name} reads text and never trades alone; sweep one that reads numbers"
         )
-    known = [*inspect.signature(strategy.function).parameters][1:]
+    return Voting(what, world.panel)
+
+
+def sets_of(grid: Mapping[str, Sequence[Any]]) -> tuple[Set, ...]:
+    """Every combination, the last name turning fastest. Raises UsageError for an empty grid."""
     if not grid:
-        raise UsageError(f"the grid is empty; {strategy.name} has {', '.join(known) or 'nothing'}")
+        raise UsageError("the grid is empty; name a parameter and the values to try")
     for name, values in grid.items():
-        if name not in known:
-            nearest = difflib.get_close_matches(name, known, 1, 0.0)
-            raise UsageError(
-                f"{strategy.name} has no parameter {name!r}"
-                + (f"; the nearest is {nearest[0]}" if nearest else "")
-            )
         if isinstance(values, str) or not len(values):
             raise UsageError(f"the grid's {name} is {values!r}; give a list of values")
-        if len(set(values)) < len(values):
+        if len({repr(value) for value in values}) < len(values):
             raise UsageError(f"the grid's {name} has a value twice: {list(values)}")
-    return list(grid)
+    plain = {
+        name: [v.item() if isinstance(v, np.generic) else v for v in values]
+        for name, values in grid.items()
+    }
+    return tuple(
+        dict(zip(plain, chosen, strict=True)) for chosen in itertools.product(*plain.values())
+    )
 
 
-def _split(world: World, split: When) -> int:
-    """The first row out-of-sample."""
-    index, first = world.panel.index, world.start
-    if split is None:
-        at = first + round(IN_SAMPLE_SHARE * (len(index) - first))
-    else:
-        moment = pd.to_datetime(split, errors="coerce")
-        if moment is pd.NaT:
-            raise UsageError(f"split {split!r} is not a time; write it as 2024-01-31")
-        moment = moment.tz_localize("UTC") if moment.tz is None else moment.tz_convert("UTC")
-        at = int(index.searchsorted(moment))
-    if not first < at < len(index):
+def sweep_sets(
+    plan: Plan,
+    sets: Sequence[Set],
+    journal: Path,
+    *,
+    threads: int | None = None,
+    engine: Engine = "threads",
+    client: Any = None,
+    progress: Progress | None = None,
+    now: Clock = utc_now,
+    ticks: Callable[[], float] = time.monotonic,
+) -> Sweep:
+    """The same for a list of sets, each with the same names; see `sweep`."""
+    plan.check(sets)
+    days, n = plan.ground.trading_days, len(sets)
+    if 8.0 * days * n > MOST_BYTES:
         raise UsageError(
-            f"split {split or 'after two thirds'} leaves nothing on one side; the tradable bars go"
-            f" from {index[min(first, len(index) - 1)]} to {index[-1]}"
+            f"{n:,} sets x {days:,} days would keep {8e-9 * days * n:.1f} GB; sweep at most"
+            f" {int(MOST_BYTES / 8 / days):,} sets at once"
         )
-    return at
+    data = DataSet.of(plan.panel, plan.ground.first)
+    store = Store(journal.parent / "sweeps" / digest(data.hash, rules_fingerprint()))
+    keys = [digest(data.hash, plan.key(chosen)) for chosen in sets]
+    figures, daily = np.empty((n, scan.FIGURES)), np.empty((n, days))
+    kept, notes = _still_true(plan, sets, keys, store.read(scan.FIGURES, days))
+    for k, key in enumerate(keys):
+        if key in kept:
+            figures[k], daily[k] = kept[key]
+    left = [k for k, key in enumerate(keys) if key not in kept]
+    workers = threads or os.cpu_count() or 1
+    size = min(max(-(-n // LEAST_CHUNKS), workers), CHUNK)
+    chunks = [left[at : at + size] for at in range(0, len(left), size)]
+    writer = Writer.of(journal, data, now)
+
+    def keep(ks: Sequence[int]) -> None:
+        if ks:
+            store.write([keys[k] for k in ks], figures[ks], daily[ks])
+            writer.add([_trial(plan, keys[k], data, sets[k], figures[k], daily[k]) for k in ks])
+
+    writer.add([_trial(plan, keys[k], data, sets[k], figures[k], daily[k])
+                for k in range(n) if keys[k] in kept])  # fmt: skip
+    done, fresh, since = n - len(left), [], ticks()
+    try:
+        for ks, found in _chunks(plan, sets, chunks, workers, engine, client):
+            figures[ks], daily[ks] = found.figures, found.daily
+            notes += found.notes
+            fresh += ks
+            done += len(ks)
+            if progress is not None:
+                progress(done, n, f"sweep {plan.proposer.name}")
+            if ticks() - since > KEEP_EVERY_S:
+                keep(fresh)
+                fresh, since = [], ticks()
+    finally:  # an interrupt keeps what is done
+        keep(fresh)
+    returns = _returns(daily, plan.capital)
+    frame = _frame(plan, sets, figures, returns)
+    by_day = pd.DataFrame(returns.T, index=_days(plan), columns=frame.index, copy=False)
+    return Sweep(plan, tuple(sets), frame, by_day, read_ledger(journal, data), notes)
+
+
+def _still_true(
+    plan: Plan, sets: Sequence[Set], keys: Sequence[str], kept: Kept
+) -> tuple[Kept, tuple[str, ...]]:
+    """What is kept, if one of its sets, run again, still comes to the same bytes."""
+    known = [k for k, key in enumerate(keys) if key in kept]
+    if not known:
+        return {}, ()
+    figures, daily = run(plan, [sets[known[0]]])
+    told = kept[keys[known[0]]]
+    same = np.array_equal(figures[0], told[0]) and np.array_equal(daily[0], told[1])
+    if same:
+        return kept, ()
+    return {}, ("what was kept of earlier runs is no longer what they come to: all are run anew",)
+
+
+def _chunks(
+    plan: Plan, sets: Sequence[Set], chunks: Sequence[Sequence[int]], workers: int,
+    engine: Engine, client: Any,
+) -> Iterator[tuple[Sequence[int], Found]]:  # fmt: skip
+    """Each chunk as it is done: its set numbers and what they came to."""
+    if engine == "dask" and chunks:
+        from workbench.research.cluster import chunks_on_dask  # noqa: PLC0415  an extra
+
+        yield from chunks_on_dask(plan, sets, chunks, workers, client)
+        return
+    for ks in chunks:
+        yield ks, Found(*run(plan, [sets[k] for k in ks], workers))
+
+
+def _trial(
+    plan: Plan, key: str, data: DataSet, chosen: Set, figures: Floats, daily: Floats
+) -> Trial:
+    sharpe = float(_sharpes(_returns(daily[None].copy(), plan.capital))[0])
+    trades = int(figures[scan.TRADES])
+    return Trial(key, data.hash, plan.proposer.name, chosen, sharpe, len(daily), trades)
+
+
+def _returns(daily: Floats, capital: float) -> Floats:
+    """Simple daily returns of equity (sets, days), in the place of the equity."""
+    for k in range(len(daily)):  # a row at a time: at 10,000 sets a copy would double the memory
+        daily[k] = daily[k] / np.concatenate(([capital], daily[k, :-1])) - 1.0
+    return daily
+
+
+def _sharpes(returns: Floats) -> Floats:
+    """Per day, of each row; NaN without variance."""
+    if returns.shape[1] < 2:
+        return np.full(len(returns), np.nan)
+    spread = np.array([row.std(ddof=1) for row in returns])
+    mean = np.array([row.mean() for row in returns])
+    return np.divide(mean, spread, out=np.full(len(returns), np.nan), where=spread > FLAT)
+
+
+def _days(plan: Plan) -> pd.DatetimeIndex:
+    first = plan.panel.index[plan.ground.first].normalize()
+    return pd.date_range(first, periods=plan.ground.trading_days, freq="1D", name="day")
+
+
+def _frame(plan: Plan, sets: Sequence[Set], figures: Floats, returns: Floats) -> pd.DataFrame:
+    trades = figures[:, scan.TRADES]
+    won = np.divide(figures[:, scan.WON], trades, out=np.full(len(sets), np.nan), where=trades > 0)
+    bars = len(plan.panel) - plan.ground.first
+    told = (
+        trades.astype(np.int64),
+        figures[:, scan.FINAL] / plan.capital - 1.0,
+        _sharpes(returns) * math.sqrt(DAYS_A_YEAR),
+        figures[:, scan.DRAWDOWN],
+        figures[:, scan.HELD] / bars,
+        won,
+        figures[:, scan.FEES],
+    )
+    counts = figures[:, scan.BLOCKS :].astype(np.int64)
+    frame = pd.concat(
+        [
+            pd.DataFrame([dict(chosen) for chosen in sets]),
+            pd.DataFrame(dict(zip(FIGURES, told, strict=True))),
+            pd.DataFrame(counts, columns=[reason.name for reason in Reason]),
+        ],
+        axis=1,
+    )
+    ranks = frame[SHARPE].rank(ascending=False, method="max", na_option="bottom")
+    frame["rank"] = ranks.astype(int)
+    return frame.rename_axis("set")
