@@ -21,7 +21,7 @@ from workbench.domain import Costs, Limits, Panel, UsageError
 from workbench.research.metrics import sharpe, trades
 from workbench.research.replay import Replay, replay
 from workbench.research.slippage import CostStudy, cost_study
-from workbench.views import research, verdict
+from workbench.views import evidence, verdict
 
 EVIL = "<script>alert('x')</script>"
 MADE = "SYNTHETIC walks, seed 7"
@@ -47,7 +47,7 @@ class Swept:
 
     @property
     def best(self) -> dict[str, Any]:
-        return dict(self.sets[int(self.frame[research.SHARPE].idxmax())])
+        return dict(self.sets[int(self.frame[evidence.SHARPE].idxmax())])
 
 
 def swept(panel: Panel, grid: Mapping[str, list[Any]], best: int, missing: int = -1) -> Swept:
@@ -56,9 +56,9 @@ def swept(panel: Panel, grid: Mapping[str, list[Any]], best: int, missing: int =
     frame = pd.DataFrame(sets).rename_axis(index="set")
     figures = {"trades": 10 * k, "total return": k / 100.0, "max drawdown": -k / 100.0}
     frame = frame.assign(**figures, exposed=0.5, fees=1.0, **{"win rate": 0.5})
-    frame[research.SHARPE] = np.where(k == best, 9.0, k / 10.0)
+    frame[evidence.SHARPE] = np.where(k == best, 9.0, k / 10.0)
     if missing >= 0:
-        frame.loc[missing, research.SHARPE] = math.nan
+        frame.loc[missing, evidence.SHARPE] = math.nan
     return Swept(sets, frame, panel)
 
 
@@ -121,11 +121,11 @@ def every_picture(
     run: Replay, study: CostStudy, folds: list[Fold], panel: Panel
 ) -> dict[str, go.Figure]:
     return {
-        "traded": research.traded(run, "ETH/USDT"),
-        "surface": research.surface(swept(panel, GRID, 4)),
-        "line": research.surface(swept(panel, {"fast": [6, 9]}, 1)),
-        "walk": research.walk_forward(folds, panel),
-        "costs": research.cost_sensitivity(study),
+        "traded": evidence.traded(run, "ETH/USDT"),
+        "surface": evidence.surface(swept(panel, GRID, 4)),
+        "line": evidence.surface(swept(panel, {"fast": [6, 9]}, 1)),
+        "walk": evidence.walk_forward(folds, panel),
+        "costs": evidence.cost_sensitivity(study),
     }
 
 
@@ -139,7 +139,7 @@ def test_what_is_drawn_of_a_made_up_world_says_so_and_of_a_recorded_one_does_not
             faces = [note.text for note in figure.layout.annotations]
             assert ("SYNTHETIC" in figure.layout.title.text) == marked, name
             assert ("SYNTHETIC" in faces) == marked, name
-        assert ("SYNTHETIC" in research.cost_table(studied).to_html()) == marked
+        assert ("SYNTHETIC" in evidence.cost_table(studied).to_html()) == marked
 
 
 def test_the_same_numbers_are_the_same_page(
@@ -147,14 +147,14 @@ def test_the_same_numbers_are_the_same_page(
 ) -> None:
     def page() -> list[str]:
         pictures = every_picture(run, study, folds, run.panel).values()
-        return [p.to_json() for p in pictures] + [research.cost_table(study).to_html()]
+        return [p.to_json() for p in pictures] + [evidence.cost_table(study).to_html()]
 
     assert page() == page()
 
 
 def test_every_closed_trade_of_the_symbol_is_on_its_price(run: Replay) -> None:
     """From its entry to its exit, which says why and what it came to."""
-    figure = research.traded(run, "ETH/USDT", bars=2_000)
+    figure = evidence.traded(run, "ETH/USDT", bars=2_000)
     own = trades(run.fills)
     own = own[own["symbol"] == "ETH/USDT"]
     drawn = {trace.name: trace for trace in figure.data}
@@ -165,13 +165,13 @@ def test_every_closed_trade_of_the_symbol_is_on_its_price(run: Replay) -> None:
         assert list(marks.y) == some["exit"].tolist()
         assert marks.customdata[:, 0].tolist() == some["return"].tolist()
         won = (some["return"] > 0.0).tolist()
-        assert [color == research.GREEN for color in marks.marker.color] == won
+        assert [color == evidence.GREEN for color in marks.marker.color] == won
     paths = [y for name in ("won", "lost") for y in drawn[name].y if y is not None]
     assert sorted(paths) == sorted([*own["entry"], *own["exit"]])
 
 
 def test_price_equity_and_drawdown_share_their_time(run: Replay) -> None:
-    figure = research.traded(run, "ETH/USDT", bars=500)
+    figure = evidence.traded(run, "ETH/USDT", bars=500)
     assert figure.layout.xaxis.matches == figure.layout.xaxis2.matches == "x3"
     drawn = {trace.name: trace for trace in figure.data}
     assert (drawn["equity"].yaxis, drawn["drawdown"].yaxis) == ("y2", "y3")
@@ -184,7 +184,7 @@ def test_price_equity_and_drawdown_share_their_time(run: Replay) -> None:
 
 def test_a_symbol_that_the_run_does_not_have_is_refused(run: Replay) -> None:
     with pytest.raises(UsageError, match="no XYZ/USDT; it has BTC/USDT"):
-        research.traded(run, "XYZ/USDT")
+        evidence.traded(run, "XYZ/USDT")
 
 
 def framed(figure: go.Figure) -> dict[tuple[str, str], str]:
@@ -198,7 +198,7 @@ def framed(figure: go.Figure) -> dict[tuple[str, str], str]:
 
 def test_the_surface_frames_the_chosen_set_and_dots_its_neighbours(run: Replay) -> None:
     """Set 4 is fast 9, slow 48, the last of the sorted slows: it has three neighbours."""
-    figure = research.surface(swept(run.panel, GRID, best=4), across="fast")
+    figure = evidence.surface(swept(run.panel, GRID, best=4), across="fast")
     cells = figure.data[0]
     assert list(cells.x) == ["6", "9", "12"]
     assert list(cells.y) == ["26", "36", "48"]  # sorted, however the grid had them
@@ -211,7 +211,7 @@ def test_the_surface_frames_the_chosen_set_and_dots_its_neighbours(run: Replay) 
 
 def test_the_axes_may_be_named_and_the_figure_chosen(run: Replay) -> None:
     done = swept(run.panel, GRID, best=4)
-    figure = research.surface(done, "total return", across="slow")
+    figure = evidence.surface(done, "total return", across="slow")
     cells = figure.data[0]
     assert figure.layout.xaxis.title.text == "slow"
     assert figure.layout.yaxis.title.text == "fast"
@@ -220,7 +220,7 @@ def test_the_axes_may_be_named_and_the_figure_chosen(run: Replay) -> None:
 
 
 def test_a_set_without_a_figure_is_an_empty_cell_and_none_is_dropped(run: Replay) -> None:
-    cells = research.surface(swept(run.panel, GRID, best=4, missing=0)).data[0]
+    cells = evidence.surface(swept(run.panel, GRID, best=4, missing=0)).data[0]
     assert math.isnan(cells.z[0][0])
     assert np.isfinite(np.asarray(cells.z, float)).sum() == 8
 
@@ -230,7 +230,7 @@ def test_further_parameters_stay_at_the_chosen_sets_values_and_the_title_says_wh
 ) -> None:
     """Of 27 sets the nine with the chosen adx of 20; set 4 + 9 of them."""
     done = swept(run.panel, {"adx": [15, 20, 25], **GRID}, best=13)
-    figure = research.surface(done, across="fast", down="slow")
+    figure = evidence.surface(done, across="fast", down="slow")
     assert "27 sets<br>adx 20" in figure.layout.title.text
     assert framed(figure)["9", "48"] == "solid"
     assert np.asarray(figure.data[0].z, float).size == 9
@@ -238,14 +238,14 @@ def test_further_parameters_stay_at_the_chosen_sets_values_and_the_title_says_wh
 
 
 def test_one_parameter_is_a_line_with_its_chosen_point(run: Replay) -> None:
-    figure = research.surface(swept(run.panel, {"fast": [12, 6, 9], "slow": [26]}, best=2))
+    figure = evidence.surface(swept(run.panel, {"fast": [12, 6, 9], "slow": [26]}, best=2))
     line, chosen = figure.data
     assert (list(line.x), list(line.y)) == ([6, 9, 12], [0.1, 9.0, 0.0])
     assert (list(chosen.x), list(chosen.y)) == ([9], [9.0])
 
 
 def test_words_are_steps_of_a_grid_too(run: Replay) -> None:
-    figure = research.surface(swept(run.panel, {"kind": ["wide", "narrow"], "fast": [6, 9]}, 0))
+    figure = evidence.surface(swept(run.panel, {"kind": ["wide", "narrow"], "fast": [6, 9]}, 0))
     assert list(figure.data[0].y) == ["wide", "narrow"]  # as the grid has them
 
 
@@ -260,13 +260,13 @@ def test_a_surface_of_what_is_not_there_names_what_is(
     run: Replay, asked: dict[str, str], says: str
 ) -> None:
     with pytest.raises(UsageError, match=says):
-        research.surface(swept(run.panel, GRID, 4), **asked)
+        evidence.surface(swept(run.panel, GRID, 4), **asked)
     with pytest.raises(UsageError, match="varies nothing; give a grid"):
-        research.surface(swept(run.panel, {"fast": [6]}, 0))
+        evidence.surface(swept(run.panel, {"fast": [6]}, 0))
 
 
 def test_the_walk_forward_chains_what_came_and_what_was_promised(folds: list[Fold]) -> None:
-    figure = research.walk_forward(folds, replace(random_panel(60, seed=1), source=MADE))
+    figure = evidence.walk_forward(folds, replace(random_panel(60, seed=1), source=MADE))
     promised, came, inside, outside = figure.data
     assert came.y[-1] == pytest.approx(math.prod(1 + r for f in folds for r in f.outside) - 1)
     expected = math.prod((1 + f.inside.mean()) ** len(f.outside) for f in folds) - 1
@@ -275,15 +275,15 @@ def test_the_walk_forward_chains_what_came_and_what_was_promised(folds: list[Fol
     assert list(outside.y) == [sharpe(fold.outside) for fold in folds]
     assert list(outside.text) == ["fast 9", "fast 19", "fast 29"]
     with pytest.raises(UsageError, match="no folds"):
-        research.walk_forward([], random_panel(60, seed=1))
+        evidence.walk_forward([], random_panel(60, seed=1))
 
 
 def test_the_costs_are_drawn_and_told(study: CostStudy) -> None:
-    whole, own = research.cost_sensitivity(study).data
+    whole, own = evidence.cost_sensitivity(study).data
     assert list(whole.x) == [0.0, 0.5, 1.0, 2.0, 3.0, 5.0]
     assert whole.y[2] == pytest.approx(0.02 - 0.00202)
     assert (whole.name, own.name) == ("all", "A/USDT")
-    page = research.cost_table(study).to_html()
+    page = evidence.cost_table(study).to_html()
     assert "+200.0" in page  # gross, in basis points
     assert "198.0" in page  # where nothing is left
     assert "costs.impact is 0: size costs nothing" in page
@@ -320,5 +320,5 @@ def test_text_from_outside_is_shown_and_not_run(run: Replay, folds: list[Fold]) 
     assert page.count(html.escape(EVIL)) == 6
     done = replace(swept(run.panel, GRID, 4), strategy=EVIL)
     evil = [replace(fold, chosen={EVIL: EVIL}) for fold in folds]
-    for figure in (research.surface(done), research.walk_forward(evil, run.panel)):
+    for figure in (evidence.surface(done), evidence.walk_forward(evil, run.panel)):
         assert EVIL not in figure.to_json()

@@ -1,4 +1,4 @@
-"""Pictures of research: trades on the price, a sweep's surface, walk-forward, costs.
+"""What speaks for an idea, drawn: trades on the price, a sweep's surface, walk-forward, costs.
 
 Nothing is computed here beyond scaling and chaining returns; a made-up world says SYNTHETIC.
 """
@@ -39,6 +39,7 @@ FIGURES = {
     "trades": ",d", "total return": "+.2%", SHARPE: ".2f", "max drawdown": ".2%",
     "exposed": ".1%", "win rate": ".1%", "fees": ",.2f",
 }  # fmt: skip
+PALE = "rgba(113,128,150,0.5)"  # on light and on dark
 SHORT = {SHARPE: "Sharpe", "total return": "return", "max drawdown": "drawdown"}
 # Below the axis at every height and width; a phone's legend has three lines.
 LEGEND = {"legend": {"yref": "container", "y": 0.01, "yanchor": "bottom"}, "margin_b": 112}
@@ -103,8 +104,8 @@ def traded(run: Replay, symbol: str, bars: int = 24 * 90) -> go.Figure:
     figure.update_yaxes(tickformat=",~g", row=1, col=1)
     figure.update_yaxes(tickformat=",.2~f", nticks=4, row=2, col=1)
     figure.update_yaxes(tickformat=".1%", nticks=4, row=3, col=1)
-    figure.update_layout(hovermode="closest", **LEGEND | {"margin_b": 130})
-    return finished(figure, f"{symbol}: trades, equity, drawdown", run, height=600)
+    figure.update_layout(hovermode="closest", **LEGEND)
+    return finished(figure, f"{symbol} and its trades", run, height=600)
 
 
 def _add_trades(figure: go.Figure, closed: pd.DataFrame) -> None:
@@ -273,7 +274,7 @@ def walk_forward(folds: Sequence[Fold], about: Marked) -> go.Figure:
     middles = [fold.outside.index[len(fold.outside) // 2] for fold in folds]
     told = [html.escape(", ".join(f"{k} {v}" for k, v in fold.chosen.items())) for fold in folds]
     width = 0.38 * min(len(fold.outside) for fold in folds) * 86_400_000
-    for name, part, color in (("in-sample", "inside", "#cbd5e1"), ("out", "outside", BLUE)):
+    for name, part, color in (("in-sample", "inside", PALE), ("out", "outside", BLUE)):
         figure.add_bar(
             x=middles, y=[sharpe(getattr(fold, part)) for fold in folds], name=name, text=told,
             textposition="none", marker_color=color, width=width, showlegend=False,
