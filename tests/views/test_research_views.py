@@ -225,6 +225,15 @@ def test_a_set_without_a_figure_is_an_empty_cell_and_none_is_dropped(run: Replay
     assert np.isfinite(np.asarray(cells.z, float)).sum() == 8
 
 
+def test_a_combination_that_was_not_tried_is_no_neighbour(run: Replay) -> None:
+    """The grid had no valid set of fast 12, slow 48, nor of fast 9, slow 36."""
+    done = swept(run.panel, GRID, best=4)
+    tried = done.frame.drop(index=[7, 5])
+    figure = evidence.surface(replace(done, frame=tried), across="fast")
+    assert framed(figure) == {("9", "48"): "solid", ("6", "48"): "dot"}
+    assert list(figure.data[0].x) == ["6", "9", "12"]
+
+
 def test_further_parameters_stay_at_the_chosen_sets_values_and_the_title_says_which(
     run: Replay,
 ) -> None:

@@ -20,6 +20,7 @@ from workbench.domain import Panel, UsageError
 from workbench.research.metrics import sharpe, trades
 from workbench.research.replay import Replay
 from workbench.research.slippage import ALL, CostStudy
+from workbench.research.sweep import SHARPE
 from workbench.views.charts import (
     AMBER,
     BLUE,
@@ -34,7 +35,6 @@ from workbench.views.charts import (
 from workbench.views.tables import caption, styled
 from workbench.views.tearsheet import INK, LOSS_TO_GAIN
 
-SHARPE = "sharpe (365 d)"
 FIGURES = {
     "trades": ",d", "total return": "+.2%", SHARPE: ".2f", "max drawdown": ".2%",
     "exposed": ".1%", "win rate": ".1%", "fees": ",.2f",
@@ -148,7 +148,8 @@ def surface(
     done: Surfaced, figure: str = SHARPE, across: str | None = None, down: str | None = None
 ) -> go.Figure:
     """One figure over two parameters of a sweep: the chosen set framed, the sets one step of the
-    grid beside it dotted. Further parameters stay at the chosen set's values, as the title says; a
+    grid beside it dotted (`validation.plateau`
+    measures them). Further parameters stay at the chosen set's values, as the title says; a
     sweep of one parameter is a line. `down` and `across` name the axes (None: the first two).
 
     Raises UsageError for an unknown figure or axis, or if nothing was varied.
@@ -198,7 +199,7 @@ def _line(
 def _heat(
     done: Surfaced, shown: pd.DataFrame, figure: str, across: str, down: str, title: str
 ) -> go.Figure:  # fmt: skip
-    xs, ys = _steps(shown[across]), _steps(shown[down])
+    xs, ys = _steps(done.frame[across]), _steps(done.frame[down])
     cells = shown.drop_duplicates([down, across]).set_index([down, across])
     grid = cells.reindex(pd.MultiIndex.from_product([ys, xs], names=[down, across]))
     values = grid[figure].to_numpy(float).reshape(len(ys), len(xs))
@@ -216,7 +217,7 @@ def _heat(
     i, j = xs.index(done.best[across]), ys.index(done.best[down])
     _frame(drawn, i, j, "solid", 3)
     for x, y in ((i - 1, j), (i + 1, j), (i, j - 1), (i, j + 1)):
-        if 0 <= x < len(xs) and 0 <= y < len(ys):
+        if 0 <= x < len(xs) and 0 <= y < len(ys) and (ys[y], xs[x]) in cells.index:
             _frame(drawn, x, y, "dot", 2)
     for name, mark in (("chosen", "square-open"), ("one step beside it", "square-open-dot")):
         drawn.add_scatter(  # shapes have no legend
