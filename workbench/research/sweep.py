@@ -29,7 +29,7 @@ from workbench.domain import DataError, Panel, Reason, UsageError
 from workbench.ports import Progress
 from workbench.research import scan
 from workbench.research.fingerprint import digest
-from workbench.research.metrics import DAYS_A_YEAR, FLAT
+from workbench.research.metrics import DAYS_A_YEAR, sharpes, to_returns
 from workbench.research.plan import Found, Plan, Proposer, Rule, Ruled, Set, Voting, Whole, run
 from workbench.research.replay import Replay
 from workbench.research.store import Kept, Store
@@ -265,7 +265,7 @@ def sweep_sets(
                 fresh, since = [], ticks()
     finally:  # an interrupt keeps what is done
         keep(fresh)
-    returns = _returns(daily, plan.capital)
+    returns = to_returns(daily, plan.capital)
     frame = _frame(plan, sets, figures, returns)
     by_day = pd.DataFrame(returns.T, index=_days(plan), columns=frame.index, copy=False)
     return Sweep(plan, tuple(sets), frame, by_day, read_ledger(journal, data), notes)
@@ -303,25 +303,9 @@ def _chunks(
 def _trial(
     plan: Plan, key: str, data: DataSet, chosen: Set, figures: Floats, daily: Floats
 ) -> Trial:
-    sharpe = float(_sharpes(_returns(daily[None].copy(), plan.capital))[0])
+    sharpe = float(sharpes(to_returns(daily[None].copy(), plan.capital))[0])
     trades = int(figures[scan.TRADES])
     return Trial(key, data.hash, plan.proposer.name, chosen, sharpe, len(daily), trades)
-
-
-def _returns(daily: Floats, capital: float) -> Floats:
-    """Simple daily returns of equity (sets, days), in the place of the equity."""
-    for k in range(len(daily)):  # a row at a time: at 10,000 sets a copy would double the memory
-        daily[k] = daily[k] / np.concatenate(([capital], daily[k, :-1])) - 1.0
-    return daily
-
-
-def _sharpes(returns: Floats) -> Floats:
-    """Per day, of each row; NaN without variance."""
-    if returns.shape[1] < 2:
-        return np.full(len(returns), np.nan)
-    spread = np.array([row.std(ddof=1) for row in returns])
-    mean = np.array([row.mean() for row in returns])
-    return np.divide(mean, spread, out=np.full(len(returns), np.nan), where=spread > FLAT)
 
 
 def _days(plan: Plan) -> pd.DatetimeIndex:
@@ -336,7 +320,7 @@ def _frame(plan: Plan, sets: Sequence[Set], figures: Floats, returns: Floats) ->
     told = (
         trades.astype(np.int64),
         figures[:, scan.FINAL] / plan.capital - 1.0,
-        _sharpes(returns) * math.sqrt(DAYS_A_YEAR),
+        sharpes(returns) * math.sqrt(DAYS_A_YEAR),
         figures[:, scan.DRAWDOWN],
         figures[:, scan.HELD] / bars,
         won,

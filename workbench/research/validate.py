@@ -1,0 +1,209 @@
+"""One verdict on a strategy: TRUSTED, NOT PROVEN or REJECTED, with all that it stands on.
+
+    told = validate(desk, world, ema_adx, {"fast": [8, 12, 16], "slow": [20, 26, 34]})
+    told.verdict, told.findings
+
+REJECTED: a fatal test failed (it looks ahead, loses after costs, loses once chosen on the past, or
+lost on the sealed days). TRUSTED: every test was passed, the sealed days among them. Everything
+else is NOT PROVEN, also what could not be computed: only evidence earns trust.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workbench.domain import UsageError
+from workbench.journal import Journal
+from workbench.ports import Progress
+from workbench.research.findings import PERMUTATIONS, Evidence, Finding, findings
+from workbench.research.fingerprint import digest
+from workbench.research.holdout import Opened, day, looks_at, tried_on, write_look
+from workbench.research.plan import Plan, Rule, Set
+from workbench.research.sweep import HOLDOUT, Sweep, plan_of, sets_of, sweep_sets
+from workbench.research.trials import Clock, DataSet, utc_now
+from workbench.strategies.vote import Strategy
+
+if TYPE_CHECKING:
+    from workbench.data.snapshot import World
+    from workbench.desk import Desk
+
+TRUSTED, NOT_PROVEN, REJECTED = "TRUSTED", "NOT PROVEN", "REJECTED"
+VALIDATED = "validation"
+SEALED = "sealed days"
+STEPS = (0.75, 1.0, 1.25)
+MOST_VARIED = 3
+LEAST_SEALED_TRADES = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Validation:
+    """The verdict with its findings; `evidence` has the sweep and the walk-forward behind them."""
+
+    strategy: str
+    parameters: Set
+    verdict: str
+    findings: tuple[Finding, ...]
+    evidence: Evidence
+    opened: Opened | None = None
+
+    @property
+    def source(self) -> str:
+        return self.evidence.sweep.source
+
+    @property
+    def synthetic(self) -> bool:
+        return self.evidence.sweep.synthetic
+
+    @property
+    def sweep(self) -> Sweep:
+        return self.evidence.sweep
+
+    @property
+    def against(self) -> tuple[Finding, ...]:
+        """The findings that keep it from being trusted, the fatal ones first."""
+        short = [f for f in self.findings if f.decides and f.passed is not True]
+        return tuple(sorted(short, key=lambda f: (f.passed is None, f.decides != "reject")))
+
+    def __repr__(self) -> str:
+        why = "".join(f"\n  {f.name}: {f.sentence}" for f in self.against)
+        return f"{self.strategy} is {self.verdict} on {self.source}{why}"
+
+
+def validate(
+    desk: Desk,
+    world: World,
+    what: Strategy | Rule,
+    grid: Mapping[str, Sequence[Any]] | None = None,
+    chosen: Set | None = None,
+    *,
+    holdout: float = HOLDOUT,
+    open_holdout: bool = False,
+    permutations: int = PERMUTATIONS,
+    seed: int = 0,
+    threads: int | None = None,
+    progress: Progress | None = None,
+    now: Clock = utc_now,
+) -> Validation:
+    """Sweep the grid on the bars before the sealed days, put one set to every test, and say what it
+    is worth; the verdict is a row of the desk's journal.
+
+    Without a grid the strategy is tried as it stands, with its neighbours. `chosen` is the set that
+    is judged (None: the strategy's own parameters without a grid, the best of it with one).
+    `open_holdout` opens the sealed days, once; a rejected strategy leaves them sealed. Raises what
+    `sweep` raises.
+    """
+    plan = plan_of(desk, world, what, holdout)
+    sets = sets_of(grid) if grid else neighbourhood(plan)
+    if chosen is not None and dict(chosen) not in [dict(each) for each in sets]:
+        raise UsageError(f"the set {dict(chosen)} is not in the grid; add its values")
+    workers = threads or os.cpu_count() or 1
+    done = sweep_sets(plan, sets, desk.journal_path, threads=workers, progress=progress, now=now)
+    own = chosen if chosen is not None or grid else _own(plan, sets)
+    k = _at(done, own)
+    evidence = Evidence(done, k, seed, permutations, workers, progress)
+    told = [*findings(evidence)]
+    sealed, look = _sealed(desk, world, what, evidence, told, open_holdout, now)
+    told.append(sealed)
+    result = Validation(plan.proposer.name, sets[k], verdict_of(told), tuple(told), evidence, look)
+    _write(desk.journal_path, result, plan.key(sets[k]), now)
+    return result
+
+
+def verdict_of(told: Sequence[Finding]) -> str:
+    """One failed fatal test rejects; one missing or failed test of the others leaves it open."""
+    if any(f.decides == "reject" and f.passed is False for f in told):
+        return REJECTED
+    return TRUSTED if all(f.passed for f in told if f.decides) else NOT_PROVEN
+
+
+def neighbourhood(plan: Plan) -> tuple[Set, ...]:
+    """The proposer's parameters as they stand and a quarter up and down, in all combinations; of
+    the numbers among them the first three, whole ones rounded."""
+    grid: dict[str, list[Any]] = {}
+    for name, value in plan.proposer.now.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not value:
+            continue
+        if len(grid) < MOST_VARIED:
+            near = [type(value)(round(value * step, 9)) for step in STEPS]
+            grid[name] = sorted({*near, value})
+    names = [*grid]
+    return tuple(
+        dict(zip(names, values, strict=True)) for values in itertools.product(*grid.values())
+    )
+
+
+def _own(plan: Plan, sets: Sequence[Set]) -> Set:
+    return {name: plan.proposer.now[name] for name in sets[0]}
+
+
+def _at(done: Sweep, chosen: Set | None) -> int:
+    if chosen is not None:
+        return [dict(each) for each in done.sets].index(dict(chosen))
+    return int(done.frame["rank"].idxmin())  # also where no set has a Sharpe: then all are rejected
+
+
+def _sealed(
+    desk: Desk, world: World, what: Strategy | Rule, evidence: Evidence, told: Sequence[Finding],
+    ask: bool, now: Clock,
+) -> tuple[Finding, Opened | None]:  # fmt: skip
+    """The look at the sealed days, if it is asked for and may be had."""
+
+    def finding(passed: bool | None, sentence: str, figure: float | None = None) -> Finding:
+        return Finding(SEALED, figure, "above 0, opened once", passed, sentence, "reject")
+
+    first = len(evidence.plan.panel)
+    if first == len(world.panel):
+        return finding(None, "No days were sealed; nothing is left to prove it on."), None
+    days = DataSet.of(world.panel, first)
+    name, journal = evidence.plan.proposer.name, desk.journal_path
+    key = digest(evidence.plan.key(evidence.set), days.first, days.last)
+    span = f"{day(days.first)} to {day(days.last)}"
+    looks = looks_at(journal, name, days)
+    same = [look for look in looks if look.key == key]
+    if looks and not same:
+        return finding(
+            None,
+            f"{name} saw days of {span} on {day(looks[0].at)}, with {dict(looks[0].parameters)};"
+            " what is chosen after that look cannot be proven on them.",
+        ), None  # fmt: skip
+    if not same and (seen := tried_on(journal, name, days)):
+        return finding(
+            None, f"{seen:,} sets of {name} were tried on days of {span}; they are not sealed."
+        ), None
+    if not same and not ask:
+        return finding(None, f"{span} is sealed; it is opened once."), None
+    if not same and any(f.decides == "reject" and f.passed is False for f in told):
+        return finding(None, f"{span} stays sealed: it is rejected without."), None
+    look = same[0] if same else _look(desk, world, what, evidence, key, days, now)
+    made = f"{span}, opened on {day(look.at)}: {look.trades:,} trades, {look.total_return:+.2%}"
+    if look.trades < LEAST_SEALED_TRADES:
+        return finding(
+            None, f"{made}; not computable: n = {look.trades}, needs {LEAST_SEALED_TRADES} trades."
+        ), look
+    return finding(look.total_return > 0, f"{made}.", look.total_return), look
+
+
+def _look(
+    desk: Desk, world: World, what: Strategy | Rule, evidence: Evidence, key: str, days: DataSet,
+    now: Clock,
+) -> Opened:  # fmt: skip
+    whole = plan_of(desk, replace(world, start=len(evidence.plan.panel)), what, 0.0)
+    limits, costs = whole.terms(evidence.set)
+    done = whole.scan(whole.claims(evidence.set), limits, costs)
+    look = Opened.of(key, whole.proposer.name, evidence.set, days, done, whole.capital)
+    return write_look(desk.journal_path, look, now)
+
+
+def _write(journal: Path, told: Validation, key: str, now: Clock) -> None:
+    body = {
+        "strategy": told.strategy, "key": key, "parameters": dict(told.parameters),
+        "verdict": told.verdict, "data": asdict(told.sweep.ledger.data),
+        "tried": told.sweep.ledger.tried, "findings": [asdict(f) for f in told.findings],
+    }  # fmt: skip
+    with Journal.open(journal) as rows:
+        rows.append(VALIDATED, body, now())
