@@ -52,7 +52,8 @@ def cscv(
     The rows are cut into `n_blocks` blocks of one length; if they do not divide, the OLDEST are
     left out. Every half of the blocks chooses, the other half judges. A column without a metric
     (flat in that half) ranks worst, equals share their middle rank; where nothing inside has a
-    metric, the choice counts as overfitted and lost. Raises NotComputable below 2 rows a block or 2 columns.
+    metric, the choice counts as overfitted and lost. Raises NotComputable below 2 rows a block or 2
+    columns.
     """
     if n_blocks % 2 or not 2 <= n_blocks <= MOST_BLOCKS:
         raise UsageError(f"n_blocks is {n_blocks}; give an even number from 2 to {MOST_BLOCKS}")
