@@ -32,7 +32,9 @@ _HOME = {
     # what a voter is worth, what an idea, and what a veto was
     "calibrate": "research.calibrate", "voter_table": "research.voters",
     "regime_table": "research.voters", "agreement": "research.voters",
-    "sweep": "research.sweep", "outcomes": "research.outcomes",
+    "alone": "research.sweep", "sweep": "research.sweep", "outcomes": "research.outcomes",
+    "validate": "research.validate", "promote": "research.promotion",
+    "tear_sheet": "research.tearsheet", "cost_study": "research.slippage",
     "resolved": "tuning.scorecard", "scorecard": "tuning.scorecard", "telling": "tuning.scorecard",
     # a desk that ran: its record, its gate, its week, its risk
     "Record": "trading.record", "read_record": "trading.record", "paper_gate": "trading.gates",
@@ -40,7 +42,7 @@ _HOME = {
     "review": "trading",
     # what happened, and how it looks
     "progress": "views.progress", "Journal": "journal", "charts": "views", "studies": "views",
-    "tables": "views", "voters": "views", "week": "views", "feeds": "views",
+    "tables": "views", "voters": "views", "week": "views", "feeds": "views", "evidence": "views",
 }  # fmt: skip
 
 __all__ = sorted(_HOME)  # noqa: PLE0605  it is a list, of what _HOME says

@@ -12,7 +12,18 @@ import sys
 
 import typer
 
-from workbench.cli import calibrate, demo, lake, notebooks, panel, paper, publish, record, replay
+from workbench.cli import (
+    calibrate,
+    demo,
+    lake,
+    notebooks,
+    panel,
+    paper,
+    publish,
+    record,
+    replay,
+    research,
+)
 from workbench.cli.shell import Config, Json, desk_of, say
 from workbench.errors import WorkbenchError
 
@@ -23,6 +34,9 @@ app = typer.Typer(
 app.command()(demo.demo)
 app.command()(replay.replay)
 app.command()(calibrate.calibrate)
+app.command()(research.sweep)
+app.command()(research.validate)
+app.command()(research.promote)
 app.command()(paper.paper)
 app.command()(paper.status)
 app.command()(paper.pause)

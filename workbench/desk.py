@@ -81,6 +81,11 @@ class Source:
         symbols = self.symbols or tuple(n.symbol for n in candles if n.venue == venue)
         return replace(self, venue=venue, symbols=symbols)
 
+    @property
+    def synthetic(self) -> bool:
+        """Is it the made-up world that the desk trades?"""
+        return self.resolved().venue == SAMPLE
+
     def made(self) -> bool:
         """Is the whole sample world in the lake? A write that was cut off leaves a part of it."""
         candles = {(n.venue, n.symbol) for n in lake_at(self.lake).series() if n.kind == "ohlcv"}

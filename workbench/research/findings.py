@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from workbench import arrays as a
 from workbench.arrays import Floats
-from workbench.domain import Costs
 from workbench.errors import ContractBroken
 from workbench.ports import Progress
 from workbench.research import scan
@@ -26,7 +26,7 @@ from workbench.research.metrics import DAYS_A_YEAR, sharpes, to_returns, trades
 from workbench.research.perturb import add_noise, delay_rows, permute_bars, shift_rows
 from workbench.research.plan import Plan, Set, Voting, run
 from workbench.research.replay import Replay
-from workbench.research.slippage import scaled
+from workbench.research.slippage import moved, scaled
 from workbench.research.superiority import bootstrap_mean, spa, stepm
 from workbench.research.sweep import SHARPE, Sweep
 from workbench.research.validation import (
@@ -62,6 +62,9 @@ class Finding:
     passed: bool | None
     sentence: str
     decides: str = "trust"
+
+
+NOTHING_TO_KEEP = Finding("", None, "", None, "There is no Sharpe above 0 to keep.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,10 +132,9 @@ class Evidence:
     def rng(self, test: int) -> np.random.Generator:
         return np.random.default_rng([self.seed, test])
 
-    def run(self, claims: Floats, costs: Costs | None = None) -> scan.Scanned:
-        """Other claims, or other costs, on the terms of the chosen set."""
-        limits, own = self.plan.terms(self.set)
-        return self.plan.scan(claims, limits, costs or own)
+    def run(self, claims: Floats) -> scan.Scanned:
+        """Other claims on the terms of the chosen set."""
+        return self.plan.scan(claims, *self.plan.terms(self.set))
 
     def sharpe(self, done: scan.Scanned) -> float:
         """Annualised, of a run on the plan's capital; -inf if nothing was traded."""
@@ -145,7 +147,7 @@ def findings(evidence: Evidence) -> Iterator[Finding]:
         try:
             found = test(evidence)
         except NotComputable as short:
-            found = Finding(name, None, "", None, f"{short}.")
+            found = Finding(name, None, "", None, f"{str(short).removeprefix(f'{name}: ')}.")
         passed = None if found.passed is None else bool(found.passed)
         yield replace(found, name=name, decides=decides, passed=passed)
 
@@ -170,7 +172,7 @@ def _lookahead(e: Evidence) -> Finding:
 def _by_prefix(e: Evidence) -> Finding:
     """A rule of one's own: what it claims at a bar must not change when later bars are cut off."""
     bars = len(e.plan.panel)
-    claimed = np.flatnonzero((e.claims[:, :, 0] != 0).any(axis=1))
+    claimed = np.flatnonzero((e.claims[:, :, a.WANT] != 0).any(axis=1))
     rng, some = e.rng(0), []
     if len(claimed):
         some = rng.choice(claimed, min(len(claimed), 10), replace=False).tolist()
@@ -339,8 +341,12 @@ def _walked(e: Evidence) -> Finding:
     return Finding(
         "", made, "above 0", made > 0,
         f"Chosen anew on the past {len(e.walked.folds)} times, it then had a Sharpe of {made:.2f}"
-        f" ({e.walked.efficiency:.0%} of what it promised).",
+        f"{_of_promised(e.walked.efficiency)}.",
     )  # fmt: skip
+
+
+def _of_promised(share: float) -> str:
+    return f", {share:.0%} of what it promised" if math.isfinite(share) else ""
 
 
 def _paths(e: Evidence) -> Finding:
@@ -354,6 +360,8 @@ def _paths(e: Evidence) -> Finding:
 
 
 def _plateau(e: Evidence) -> Finding:
+    if not e.moments.sr > 0:
+        return NOTHING_TO_KEEP
     told = plateau(e.sweep.frame, e.sweep.parameters, SHARPE, e.chosen)
     return Finding(
         "", told.ratio, f"at least {LEAST_PLATEAU}", told.ratio >= LEAST_PLATEAU,
@@ -369,7 +377,7 @@ def _noisy(e: Evidence) -> Finding:
     rng, first = e.rng(3), e.plan.ground.first
     own = e.sharpe(e.run(e.claims))
     if not own > 0:
-        raise NotComputable("noise test", 0, 1, "Sharpe above 0")
+        return NOTHING_TO_KEEP
     made: list[float] = []
     for _ in range(NOISES):
         noisy = e.plan.on(add_noise(e.plan.panel, rng, ATR_SHARE, first))
@@ -384,7 +392,7 @@ def _noisy(e: Evidence) -> Finding:
 def _delayed(e: Evidence) -> Finding:
     own = e.sharpe(e.run(e.claims))
     if not own > 0:
-        raise NotComputable("delay", 0, 1, "Sharpe above 0")
+        return NOTHING_TO_KEEP
     kept = e.sharpe(e.run(delay_rows(e.claims))) / own
     return Finding(
         "", kept, f"at least {LEAST_KEPT}", kept >= LEAST_KEPT,
@@ -393,8 +401,13 @@ def _delayed(e: Evidence) -> Finding:
 
 
 def _stressed(e: Evidence) -> Finding:
-    _, costs = e.plan.terms(e.set)
-    done = e.run(e.claims, scaled(costs, STRESS))
+    """Only the fills get dearer: the gate goes on believing in the costs it was given, or weak
+    claims would vanish and hide what they lose."""
+    limits, costs = e.plan.terms(e.set)
+    dear = scaled(costs, STRESS)
+    claims = e.claims.copy()
+    claims[:, :, a.CONFIDENCE], limits = moved(claims[:, :, a.CONFIDENCE], limits, costs, dear)
+    done = e.plan.scan(claims, limits, dear)
     made = float(done.figures[scan.FINAL]) / e.plan.capital - 1.0
     return Finding(
         "", made, "above 0", made > 0,

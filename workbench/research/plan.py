@@ -22,15 +22,18 @@ import pandas as pd
 from workbench import arrays as a
 from workbench.arrays import Bools, Floats
 from workbench.domain import Costs, Limits, Panel, Proposal, UsageError
+from workbench.errors import ContractBroken, WorkbenchError
+from workbench.journal_json import refuse_secrets, to_json, to_plain
 from workbench.research.fingerprint import code_of, digest
 from workbench.research.history import judged_proposal
 from workbench.research.replay import Replay, claims_array, replay
 from workbench.research.scan import FIGURES, Called, Ground, Scanned, Scratch, scan
-from workbench.strategies.vote import Strategy, regime_size
+from workbench.strategies.vote import Strategy, regime_size, told_fault
 
 if TYPE_CHECKING:
     from workbench.data.snapshot import World
     from workbench.desk import Desk
+    from workbench.strategies.calibration import Calibration
 
 Rule = Callable[..., Proposal]
 """Of a panel and parameters: what to claim where, unjudged."""
@@ -48,9 +51,16 @@ class Proposer(Protocol):
     @property
     def now(self) -> Set: ...
     @property
-    def code(self) -> str: ...
+    def code(self) -> str:
+        """What its claims depend on, but for the parameters and the panel."""
+        ...
+
     @property
     def panel(self) -> Panel: ...
+
+    def calibrated(self, parameters: Set) -> Mapping[str, Calibration]:
+        """The curves that stay: who is given a parameter, be it the one that it had, is another."""
+        ...
 
     def claims(self, parameters: Set, into: Floats) -> Floats: ...
 
@@ -74,14 +84,14 @@ class Voting:
 
     @property
     def now(self) -> Set:
-        """The parameters as they stand, the function's own defaults where nothing else is said."""
-        return _defaults(self.strategy.function) | dict(self.strategy.parameters)
+        return parameters_of(self.strategy)
 
     @property
     def code(self) -> str:
-        s = self.strategy
-        promised = (s.name, sorted(s.regimes), s.lookback, s.trades, s.holds_risk_off)
-        return digest(code_of(s.function), promised, s.parameters, repr(s.calibration))
+        return strategy_code(self.strategy)
+
+    def calibrated(self, parameters: Set) -> Mapping[str, Calibration]:
+        return {}
 
     @cached_property
     def _size(self) -> Floats:
@@ -95,8 +105,8 @@ class Voting:
         return long, short
 
     def claims(self, parameters: Set, into: Floats) -> Floats:
-        chosen = self.strategy.having(**parameters) if parameters else self.strategy
-        votes = chosen(self.panel)
+        # `having` also forgets a calibration: each set shows its own score, for no other has one.
+        votes = self.strategy.having(**parameters)(self.panel)
         side, (long, short) = votes.side.to_numpy(), self._allowed
         into[:, :, a.WANT] = np.where(side > 0, long, 0.0) - np.where(side < 0, short, 0.0)
         into[:, :, a.CONFIDENCE] = votes.confidence.to_numpy()
@@ -131,15 +141,32 @@ class Ruled:
     def code(self) -> str:
         return digest(code_of(self.rule))
 
+    def calibrated(self, parameters: Set) -> Mapping[str, Calibration]:
+        return {}
+
     def claims(self, parameters: Set, into: Floats) -> Floats:
         proposed = self.rule(self.panel, **parameters)
-        for k, part in enumerate((proposed.side, proposed.confidence, proposed.multiplier)):
-            into[:, :, k] = part
+        for k, part in enumerate(("side", "confidence", "multiplier", "exit")):
+            into[:, :, k] = self._cells(part, getattr(proposed, part, None))
         leave = np.asarray(proposed.exit)
-        into[:, :, a.EXIT] = leave
         if leave.dtype != np.bool_ and not np.isin(into[:, :, a.EXIT], (0.0, 1.0)).all():
-            raise UsageError(f"{self.name}: exit has holes; say True or False for every cell")
+            raise ContractBroken(f"{self.name}: exit has holes; say True or False for every cell")
         return into
+
+    def _cells(self, part: str, given: Any) -> Any:
+        """One part of the proposal: a frame or an array of the panel's shape, or one number."""
+        like = self.panel.close
+        if isinstance(given, pd.DataFrame):
+            if not (given.index.equals(like.index) and given.columns.equals(like.columns)):
+                raise ContractBroken(
+                    f"{self.name}: {part} does not lie on the panel's rows and symbols"
+                )
+        elif given is None or np.shape(given) not in ((), like.shape):
+            raise ContractBroken(
+                f"{self.name}: {part} has shape {np.shape(given)}; the panel has {like.shape}, bars"
+                " x symbols"
+            )
+        return given
 
     def on(self, panel: Panel) -> Ruled:
         return replace(self, panel=panel)
@@ -173,14 +200,24 @@ class Whole:
         return {
             f"{s.name}.{name}": value
             for s in self.desk.strategies
-            for name, value in (_defaults(s.function) | dict(s.parameters)).items()
+            for name, value in parameters_of(s).items()
         }
 
     @property
     def code(self) -> str:
         desk = self.desk
         voters = [Voting(s, self.panel).code for s in desk.strategies]
-        return digest(voters, code_of(desk.judge), desk.reduce, desk.quorum)
+        judged = (code_of(desk.judge), desk.reduce, desk.quorum, desk.bars)
+        read = self.world.headlines, self.world.odds, self.world.ages  # a judge does
+        return digest(voters, judged, read)
+
+    def calibrated(self, parameters: Set) -> Mapping[str, Calibration]:
+        given = {name.partition(".")[0] for name in parameters}
+        return {
+            s.name: s.calibration
+            for s in self.desk.strategies
+            if s.calibration is not None and s.name not in given
+        }
 
     def claims(self, parameters: Set, into: Floats) -> Floats:
         told: dict[str, dict[str, Any]] = {}
@@ -224,16 +261,18 @@ class Plan:
         return self.proposer.panel
 
     def check(self, sets: Sequence[Set]) -> None:
-        """Raises UsageError for a name or a value of the terms that cannot be."""
+        """Raises UsageError for a name or a value of the terms that cannot be, or that no row of
+        the journal can hold."""
         known = [*self.proposer.known]
         known += [f"{part}.{name}" for part, kind in TERMS.items() for name in kind._fields]
-        for name in sets[0]:
+        for name in {name: None for chosen in sets for name in chosen}:
             if name not in known:
                 near = difflib.get_close_matches(name, known, 1, 0.0)
                 raise UsageError(
                     f"{self.proposer.name} has no parameter {name!r}; the nearest is {near[0]}"
                 )
         for chosen in sets:
+            refuse_secrets(to_plain(dict(chosen)))
             self.terms(chosen)
 
     def terms(self, chosen: Set) -> tuple[Limits, Costs]:
@@ -248,9 +287,17 @@ class Plan:
 
     def key(self, chosen: Set) -> str:
         """What this set's run depends on, but for the data."""
-        limits, costs = self.terms(chosen)
-        voted = {**self.proposer.now, **self.voted(chosen)}
-        return digest(self.proposer.code, voted, tuple(limits), tuple(costs), self.capital)
+        return self.keys([chosen])[0]
+
+    def keys(self, sets: Sequence[Set]) -> list[str]:
+        """The key of each; the code is looked at once."""
+        code, now, keys = self.proposer.code, self.proposer.now, list[str]()
+        for chosen in sets:
+            limits, costs = self.terms(chosen)
+            voted = self.voted(chosen)
+            votes = (code, {**now, **voted}, self.proposer.calibrated(voted))
+            keys.append(digest(*votes, tuple(limits), tuple(costs), self.capital))
+        return keys
 
     def claims(self, chosen: Set) -> Floats:
         """What one set claims, (bars, symbols, 4)."""
@@ -327,7 +374,15 @@ def run(plan: Plan, sets: Sequence[Set], threads: int = 1) -> tuple[Floats, Floa
 
 def voted(plan: Plan, chosen: Set, into: Floats) -> tuple[Floats, Called]:
     """A set's claims and where they are."""
-    claims = plan.proposer.claims(plan.voted(chosen), into)
+    parameters = plan.voted(chosen)
+    try:
+        claims = plan.proposer.claims(parameters, into)
+    except (WorkbenchError, MemoryError):
+        raise
+    except Exception as fault:
+        raise ContractBroken(
+            f"{plan.proposer.name} breaks on {dict(parameters)}: {told_fault(fault)}"
+        ) from fault
     return claims, plan.ground.called(claims)
 
 
@@ -335,7 +390,7 @@ def _by_votes(plan: Plan, sets: Sequence[Set]) -> list[list[int]]:
     """The numbers of the sets, those together that vote alike."""
     groups: dict[str, list[int]] = {}
     for k, chosen in enumerate(sets):
-        groups.setdefault(repr(plan.voted(chosen)), []).append(k)
+        groups.setdefault(to_json(plan.voted(chosen)), []).append(k)
     return [*groups.values()]
 
 
@@ -350,6 +405,18 @@ def _named(chosen: Set, part: str) -> dict[str, Any]:
         for name, value in chosen.items()
         if name.startswith(f"{part}.")
     }
+
+
+def parameters_of(strategy: Strategy) -> dict[str, Any]:
+    """As they stand: the function's own defaults where nothing else is said."""
+    return _defaults(strategy.function) | dict(strategy.parameters)
+
+
+def strategy_code(strategy: Strategy) -> str:
+    """What a strategy is but for its parameters and its calibration."""
+    s = strategy
+    promised = (s.name, sorted(s.regimes), s.lookback, s.trades, s.holds_risk_off)
+    return digest(code_of(s.function), promised)
 
 
 def _defaults(function: Callable[..., Any]) -> dict[str, Any]:

@@ -110,7 +110,14 @@ def believing(
     proposal: Proposal, limits: Limits, believed: Costs, now: Costs
 ) -> tuple[Proposal, Limits]:
     """Proposal and limits with which the gate at costs `now` gives each claim the size that it has
-    at the `believed` costs.
+    at the `believed` costs; see `moved`."""
+    told, asked = moved(np.asarray(proposal.confidence, np.float64), limits, believed, now)
+    frame = pd.DataFrame(told, proposal.confidence.index, proposal.confidence.columns)
+    return Proposal(proposal.side, frame, proposal.multiplier, proposal.exit), asked
+
+
+def moved(confidence: Floats, limits: Limits, believed: Costs, now: Costs) -> tuple[Floats, Limits]:
+    """Confidences (0-100) and limits that size at costs `now` as the given ones at the `believed`.
 
     The gate's edge is (p - b) / (p_full - b), with b the break-even chance (stop + round trip) /
     (stop + target); so the chances are moved along a line from old b and p_full to the new ones,
@@ -119,16 +126,14 @@ def believing(
     """
     before, after = (_even_chance(limits, costs) for costs in (believed, now))
     if before == after:
-        return proposal, limits
+        return confidence, limits
     full = max(limits.p_full, (1.0 + after) / 2.0)
-    p = np.asarray(proposal.confidence, np.float64) / 100.0
-    moved = np.interp(p, [0.0, before, limits.p_full, 1.0], [0.0, after, full, 1.0])
+    p = confidence / 100.0
+    told = np.interp(p, [0.0, before, limits.p_full, 1.0], [0.0, after, full, 1.0])
     if not before < limits.p_full:
-        moved = np.zeros_like(p)  # refused at the believed costs, so refused
-    told = 100.0 * np.where((p >= 0.0) & (p <= 1.0), moved, np.nan)
-    frame = pd.DataFrame(told, proposal.confidence.index, proposal.confidence.columns)
-    held = Proposal(proposal.side, frame, proposal.multiplier, proposal.exit)
-    return held, limits._replace(p_full=full)
+        told = np.zeros_like(p)  # refused at the believed costs, so refused
+    sure = 100.0 * np.where((p >= 0.0) & (p <= 1.0), told, np.nan)
+    return sure, limits._replace(p_full=full)
 
 
 def closed_trades(records: Floats, panel: Panel, facts: DailyFacts, costs: Costs) -> Closed:

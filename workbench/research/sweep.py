@@ -11,15 +11,16 @@ stopped goes on where it was; every set is a row of the trials ledger.
 
 from __future__ import annotations
 
+import difflib
 import itertools
 import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -28,7 +29,7 @@ from workbench.arrays import Floats, rules_fingerprint
 from workbench.domain import DataError, Panel, Reason, UsageError
 from workbench.ports import Progress
 from workbench.research import scan
-from workbench.research.fingerprint import digest
+from workbench.research.fingerprint import digest, version
 from workbench.research.metrics import DAYS_A_YEAR, sharpes, to_returns
 from workbench.research.plan import Found, Plan, Proposer, Rule, Ruled, Set, Voting, Whole, run
 from workbench.research.replay import Replay
@@ -154,11 +155,20 @@ def sweep(
     or more sets than memory holds.
     """
     plan = plan_of(desk, world, what, holdout)
-    sets = sets_of(grid)
+    sets = sets_of(grid, _most_sets(plan))
     return sweep_sets(
         plan, sets, desk.journal_path, threads=threads, engine=engine, client=client,
         progress=progress, now=now,
     )  # fmt: skip
+
+
+def alone(desk: Desk, name: str) -> Desk:
+    """The desk with one of its strategies only. Raises UsageError naming the nearest."""
+    named = {strategy.name: strategy for strategy in desk.strategies}
+    if name not in named:
+        nearest = difflib.get_close_matches(name, list(named), 1, 0.0)[0]
+        raise UsageError(f"the desk has no strategy {name!r}; the nearest is {nearest}")
+    return replace(desk, strategies=(named[name],), quorum=1)
 
 
 def plan_of(
@@ -192,19 +202,20 @@ def _proposer(desk: Desk, world: World, what: Strategy | Rule | None) -> Propose
     return Voting(what, world.panel)
 
 
-def sets_of(grid: Mapping[str, Sequence[Any]]) -> tuple[Set, ...]:
-    """Every combination, the last name turning fastest. Raises UsageError for an empty grid."""
+def sets_of(grid: Mapping[str, Sequence[Any]], most: int | None = None) -> tuple[Set, ...]:
+    """Every combination, the last name turning fastest. Raises UsageError for an empty grid, or
+    for more than `most` combinations."""
     if not grid:
         raise UsageError("the grid is empty; name a parameter and the values to try")
+    plain: dict[str, list[Any]] = {}
     for name, values in grid.items():
-        if isinstance(values, str) or not len(values):
+        listed = isinstance(values, Sequence | np.ndarray | pd.Index | pd.Series)
+        if isinstance(values, str) or not listed or not len(values):
             raise UsageError(f"the grid's {name} is {values!r}; give a list of values")
-        if len({repr(value) for value in values}) < len(values):
+        plain[name] = [v.item() if isinstance(v, np.generic) else v for v in values]
+        if len({repr(value) for value in plain[name]}) < len(values):
             raise UsageError(f"the grid's {name} has a value twice: {list(values)}")
-    plain = {
-        name: [v.item() if isinstance(v, np.generic) else v for v in values]
-        for name, values in grid.items()
-    }
+    _refuse_too_many(math.prod(map(len, plain.values())), most)
     return tuple(
         dict(zip(plain, chosen, strict=True)) for chosen in itertools.product(*plain.values())
     )
@@ -223,18 +234,20 @@ def sweep_sets(
     ticks: Callable[[], float] = time.monotonic,
 ) -> Sweep:
     """The same for a list of sets, each with the same names; see `sweep`."""
-    plan.check(sets)
-    days, n = plan.ground.trading_days, len(sets)
-    if 8.0 * days * n > MOST_BYTES:
+    if engine not in get_args(Engine) or not (threads is None or threads > 0):
         raise UsageError(
-            f"{n:,} sets x {days:,} days would keep {8e-9 * days * n:.1f} GB; sweep at most"
-            f" {int(MOST_BYTES / 8 / days):,} sets at once"
+            f"engine {engine!r} with {threads} threads; it is threads or dask, 1 or more"
         )
+    if not sets:
+        raise UsageError("there is no set to run; name a parameter and the values to try")
+    days, n = plan.ground.trading_days, len(sets)
+    _refuse_too_many(n, _most_sets(plan))
+    plan.check(sets)
     data = DataSet.of(plan.panel, plan.ground.first)
-    store = Store(journal.parent / "sweeps" / digest(data.hash, rules_fingerprint()))
-    keys = [digest(data.hash, plan.key(chosen)) for chosen in sets]
+    store = Store(journal.parent / "sweeps" / digest(data.hash, rules_fingerprint(), version()))
+    keys = [digest(data.hash, key) for key in plan.keys(sets)]
     figures, daily = np.empty((n, scan.FIGURES)), np.empty((n, days))
-    kept, notes = _still_true(plan, sets, keys, store.read(scan.FIGURES, days))
+    kept, notes = _still_true(plan, sets, keys, store)
     for k, key in enumerate(keys):
         if key in kept:
             figures[k], daily[k] = kept[key]
@@ -271,10 +284,25 @@ def sweep_sets(
     return Sweep(plan, tuple(sets), frame, by_day, read_ledger(journal, data), notes)
 
 
+def _most_sets(plan: Plan) -> int:
+    """How many sets' daily equity the memory is to hold."""
+    return int(MOST_BYTES / 8 / plan.ground.trading_days)
+
+
+def _refuse_too_many(n: int, most: int | None) -> None:
+    if most is not None and n > most:
+        raise UsageError(
+            f"{n:,} sets would keep {n / most * MOST_BYTES / 1e9:.1f} GB of daily equity; sweep at"
+            f" most {most:,} at once"
+        )
+
+
 def _still_true(
-    plan: Plan, sets: Sequence[Set], keys: Sequence[str], kept: Kept
+    plan: Plan, sets: Sequence[Set], keys: Sequence[str], store: Store
 ) -> tuple[Kept, tuple[str, ...]]:
-    """What is kept, if one of its sets, run again, still comes to the same bytes."""
+    """What is kept, if one of its sets, run again, still comes to the same bytes; if not, none of
+    it is believed ever again."""
+    kept = store.read(set(keys), scan.FIGURES, plan.ground.trading_days)
     known = [k for k, key in enumerate(keys) if key in kept]
     if not known:
         return {}, ()
@@ -283,6 +311,7 @@ def _still_true(
     same = np.array_equal(figures[0], told[0]) and np.array_equal(daily[0], told[1])
     if same:
         return kept, ()
+    store.forget()
     return {}, ("what was kept of earlier runs is no longer what they come to: all are run anew",)
 
 

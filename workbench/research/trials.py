@@ -65,13 +65,18 @@ class DataSet:
         if self.source.startswith("SYNTHETIC") or other.source.startswith("SYNTHETIC"):
             same = self.source == other.source
         else:
-            same = bool({*map(underlying, self.symbols)} & {*map(underlying, other.symbols)})
+            same = bool({*map(_coin, self.symbols)} & {*map(_coin, other.symbols)})
         return same and self.overlaps(other.first, other.last)
 
     def overlaps(self, first: str, last: str) -> bool:
         """Does it show a bar that opens between the two?"""
         mine = pd.Timestamp(self.first), pd.Timestamp(self.last)
         return mine[0] <= pd.Timestamp(last) and pd.Timestamp(first) <= mine[1]
+
+
+def _coin(symbol: str) -> str:
+    """BTC/USDT, BTC/USD and BTC/USDT~carry -> BTC: it moves the same in every money."""
+    return underlying(symbol).partition("/")[0]
 
 
 @dataclass(frozen=True)
@@ -152,8 +157,8 @@ def read_trials(journal: Path) -> tuple[dict[str, Trial], dict[str, DataSet]]:
 class Writer:
     """Adds the trials on one data set to a journal, each once.
 
-    `known` are the trials and data sets that were there when it was made; another process may add the same ones
-    meanwhile, and a key counts once however often it is written.
+    `known` are the trials and data sets that were there when it was made; another process may add
+    the same ones meanwhile, and a key counts once however often it is written.
     """
 
     journal: Path

@@ -24,6 +24,7 @@ from workbench.research.findings import PERMUTATIONS, Evidence, Finding, finding
 from workbench.research.fingerprint import digest
 from workbench.research.holdout import Opened, day, looks_at, tried_on, write_look
 from workbench.research.plan import Plan, Rule, Set
+from workbench.research.promotion import NOT_PROVEN, REJECTED, TRUSTED, VALIDATED
 from workbench.research.sweep import HOLDOUT, Sweep, plan_of, sets_of, sweep_sets
 from workbench.research.trials import Clock, DataSet, utc_now
 from workbench.strategies.vote import Strategy
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
     from workbench.data.snapshot import World
     from workbench.desk import Desk
 
-TRUSTED, NOT_PROVEN, REJECTED = "TRUSTED", "NOT PROVEN", "REJECTED"
-VALIDATED = "validation"
 SEALED = "sealed days"
 STEPS = (0.75, 1.0, 1.25)
 MOST_VARIED = 3
@@ -110,7 +109,7 @@ def validate(
     sealed, look = _sealed(desk, world, what, evidence, told, open_holdout, now)
     told.append(sealed)
     result = Validation(plan.proposer.name, sets[k], verdict_of(told), tuple(told), evidence, look)
-    _write(desk.journal_path, result, plan.key(sets[k]), now)
+    _write(desk.journal_path, result, now)
     return result
 
 
@@ -199,11 +198,13 @@ def _look(
     return write_look(desk.journal_path, look, now)
 
 
-def _write(journal: Path, told: Validation, key: str, now: Clock) -> None:
+def _write(journal: Path, told: Validation, now: Clock) -> None:
+    plan = told.sweep.plan
     body = {
-        "strategy": told.strategy, "key": key, "parameters": dict(told.parameters),
-        "verdict": told.verdict, "data": asdict(told.sweep.ledger.data),
-        "tried": told.sweep.ledger.tried, "findings": [asdict(f) for f in told.findings],
+        "strategy": told.strategy, "code": plan.proposer.code,
+        "parameters": {**plan.proposer.now, **told.parameters}, "verdict": told.verdict,
+        "synthetic": told.synthetic, "data": asdict(told.sweep.ledger.data), "tried": told.sweep.ledger.tried,
+        "findings": [asdict(f) for f in told.findings],
     }  # fmt: skip
     with Journal.open(journal) as rows:
         rows.append(VALIDATED, body, now())

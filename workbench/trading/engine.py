@@ -25,6 +25,7 @@ from workbench.files import beside
 from workbench.journal import Entry, Journal, JournalLog, book_from
 from workbench.journal_json import to_json, to_plain
 from workbench.ports import Progress
+from workbench.research.promotion import refuse_rejected
 from workbench.strategies.ballot import Ballot, cast
 from workbench.strategies.vote import Strategy
 from workbench.trading.control import KIND, Control, halting, obey, read_control
@@ -132,11 +133,14 @@ def paper(
 
     `bars_per_s` 0 means as fast as it goes; `another` begins a new run; `stopped` is asked after
     every bar and while waiting for one. Raises Held if somebody runs this journal already,
-    UsageError if its last run is another one, DataError if the data is no longer that run's.
+    UsageError if its last run is another one or a strategy of a new one was rejected, DataError if
+    the data is no longer that run's.
     """
     with lease(beside(journal.path, ".lease"), holder):
         row = run_row(desk, world)
         book, first = begin(journal, row, desk, world, another)
+        if first == world.start:
+            refuse_rejected(journal, desk.strategies, world.panel.synthetic)
         voted = ballots(journal, desk, world)
         running = replace(desk, strategies=voted, journal=JournalLog(journal))
         pulse = _Pulse(

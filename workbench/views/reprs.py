@@ -21,6 +21,10 @@ _SHOWN = {
     ("workbench.research.replay", "Replay"): "run",
     ("workbench.research.history", "History"): "history",
     ("workbench.research.sweep", "Sweep"): "sweep",
+    ("workbench.research.validate", "Validation"): "validation",
+    ("workbench.research.tearsheet", "TearSheet"): "tearsheet",
+    ("workbench.research.slippage", "CostStudy"): "costs",
+    ("workbench.research.trials", "Ledger"): "ledger",
     ("workbench.trading.record", "Record"): "run",
     ("workbench.trading.weekly", "Week"): "week",
 }
@@ -113,6 +117,27 @@ def _history(history: Any) -> str:
 
 def _sweep(sweep: Any) -> str:
     return _views("studies").sweep_table(sweep).to_html()
+
+
+def _validation(found: Any) -> str:
+    return str(_views("verdict").verdict(found).data)
+
+
+def _tearsheet(sheet: Any) -> str:
+    return str(_views("tearsheet").figures(sheet).data)
+
+
+def _costs(study: Any) -> str:
+    return _views("evidence").cost_table(study).to_html()
+
+
+def _ledger(ledger: Any) -> str:
+    return (
+        _line(repr(ledger))
+        + _views("tables")
+        .styled(ledger.frame().tail(20).drop(columns=["key", "data"]), "The last trials", "trials")
+        .to_html()
+    )
 
 
 def _week(week: Any) -> str:

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import html
 
-import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from pandas.io.formats.style import Styler
-from plotly.subplots import make_subplots
 
 from workbench.domain import Panel, Regime, UsageError
 from workbench.research.history import History
-from workbench.research.sweep import IN, OUT, SHARPE, Sweep
+from workbench.research.sweep import SHARPE, Sweep
 from workbench.tuning.scorecard import ALWAYS, COIN
 from workbench.views.charts import AMBER, BLUE, GREEN, GREY, RED, finished
 from workbench.views.tables import caption, styled
@@ -40,13 +38,9 @@ CARD = {  # figure of a scorecard: what a reader calls it, and its format
     "p coin": ("p coin", "{:.3f}"),
     "p rotated": ("p rotated", "{:.3f}"),
 }
-FIGURE_FORMATS = {
-    "trades": ",d", "total return": "+.2%", SHARPE: ".2f", "max drawdown": ".2%", "rank": "d",
-}  # fmt: skip
-
-SHORT = {
-    "trades": "trades", "total return": "return", SHARPE: "Sharpe", "max drawdown": "drawdown",
-    "rank": "rank",
+SWEPT = {  # figure of a set, and its format
+    "trades": "{:,d}", "win rate": "{:.0%}", "total return": "{:+.2%}", SHARPE: "{:.2f}",
+    "max drawdown": "{:.2%}", "exposed": "{:.0%}", "rank": "{:,d}",
 }  # fmt: skip
 
 
@@ -115,104 +109,18 @@ def voted(history: History, symbol: str, bars: int = 24 * 60) -> go.Figure:
 # --- a sweep -------------------------------------------------------------------------------------
 
 
-def heatmap(done: Sweep, figure: str = SHARPE) -> go.Figure:
-    """One figure over the two parameters of a sweep, in-sample above out-of-sample; the set that
-    was best in-sample is framed in both. Raises UsageError unless two parameters were varied."""
-    varied = [name for name in done.parameters if done.frame[name].nunique() > 1]
-    if len(varied) != 2:
-        raise UsageError(
-            f"a heatmap shows two parameters; this sweep varies {', '.join(varied) or 'none'}"
-        )
-    if figure not in FIGURE_FORMATS:
-        raise UsageError(f"no figure {figure!r}; choose from {', '.join(FIGURE_FORMATS)}")
-    down, across = varied
-    parts = {
-        part: done.part(part).pivot_table(index=down, columns=across, values=figure, dropna=False)
-        for part in (IN, OUT)
-    }
-    drawn = make_subplots(
-        rows=2, shared_xaxes=True, vertical_spacing=0.13, subplot_titles=(IN, OUT)
-    )
-    best = done.best
-    for row, table in enumerate(parts.values(), start=1):
-        most = float(np.nanmax(np.abs(table.to_numpy()))) or 1.0
-        drawn.add_heatmap(
-            z=table, x=[str(v) for v in table.columns], y=[str(v) for v in table.index],
-            texttemplate="%{z:" + FIGURE_FORMATS[figure] + "}", hoverongaps=False,
-            zmin=-most, zmax=most, showscale=False, xgap=2, ygap=2,
-            colorscale=[[0.0, "#f59e8b"], [0.5, "#f8fafc"], [1.0, "#7fc6a4"]], row=row, col=1,
-        )  # fmt: skip
-        drawn.add_scatter(
-            x=[str(best[across])], y=[str(best[down])], mode="markers", row=row, col=1,
-            name="best in-sample", showlegend=row == 1, hoverinfo="skip",
-            marker={
-                "symbol": "square-open", "size": 44, "color": BLUE, "line": {"width": 3}
-            },
-        )  # fmt: skip
-        drawn.update_yaxes(title=down, type="category", row=row, col=1)
-        drawn.update_xaxes(type="category", showticklabels=True, row=row, col=1)
-    drawn.update_xaxes(title=across, row=2, col=1)
-    drawn.update_layout(hovermode="closest", legend_y=-0.14, margin_t=84)
-    return finished(
-        drawn, f"{done.strategy}, {figure} of {done.tried} sets", done.panel, height=640
-    )
-
-
-def in_and_out(done: Sweep) -> go.Figure:
-    """Sharpe in-sample against out-of-sample, a point a set; the diagonal is what would repeat."""
-    inside, outside = done.part(IN)[SHARPE], done.part(OUT)[SHARPE]
-    low, high = float(inside.min()), float(inside.max())
-    told = [", ".join(f"{name} {value}" for name, value in s.items()) for s in done.sets]
-    drawn = go.Figure()
-    drawn.add_scatter(
-        x=[low, high], y=[low, high], mode="lines", name="as good out as in", hoverinfo="skip",
-        line={"color": GREY, "dash": "dash"},
-    )  # fmt: skip
-    drawn.add_scatter(
-        x=inside, y=outside, mode="markers", name="a set", text=told,
-        marker={"color": GREY, "size": 8},
-        hovertemplate="%{text}<br>in %{x:.2f}, out %{y:.2f}<extra></extra>",
-    )  # fmt: skip
-    k = done.best_set
-    drawn.add_scatter(
-        x=[inside[k]], y=[outside[k]], mode="markers", name="best in-sample",
-        marker={"color": BLUE, "size": 14, "symbol": "star"},
-        hovertemplate=told[k] + "<extra></extra>",
-    )  # fmt: skip
-    drawn.update_xaxes(title=f"in-sample {SHARPE}")
-    drawn.update_yaxes(title=f"out-of-sample {SHARPE}")
-    drawn.update_layout(hovermode="closest", legend_y=-0.3)
-    rho = done.rank_correlation
-    rank = "unknown" if np.isnan(rho) else f"{rho:+.2f}"
-    return finished(drawn, f"Sharpe in v out of sample, rho {rank}", done.panel)
-
-
-def sweep_table(done: Sweep, n: int = 5) -> Styler:
-    """The n sets that were best in-sample, what each did out-of-sample, and how many were tried."""
-    inside, outside = done.part(IN), done.part(OUT)
-    first = inside.sort_values(["rank", SHARPE], ascending=[True, False]).index[:n]
-    table = pd.concat(
-        {
-            "set": inside.loc[first, list(done.parameters)],
-            IN: inside.loc[first, list(SHORT)].rename(columns=SHORT),
-            OUT: outside.loc[first, list(SHORT)].rename(columns=SHORT),
-        },
-        axis=1,
-    )
-    k = done.best_set
+def sweep_table(done: Sweep, n: int = 8) -> Styler:
+    """The n best sets with their figures, and how many were ever tried on these days."""
+    best = done.frame.sort_values("rank", kind="stable").head(n)
+    table = best[[*done.parameters, *SWEPT]]
+    before = f", {done.ledger.changed:,} when the data was another" if done.ledger.changed else ""
     says = (
-        f"{done.tried} sets of {done.strategy} tried, split at {done.split:%Y-%m-%d}. The best"
-        f" in-sample had a Sharpe of {inside.loc[k, SHARPE]:.2f} there and of"
-        f" {outside.loc[k, SHARPE]:.2f} out-of-sample: rank {outside.loc[k, 'rank']}"
-        f" of {done.tried}"
+        f"{done.tried:,} sets of {done.strategy}, {done.panel.index[0]:%Y-%m-%d} to"
+        f" {done.panel.index[-1]:%Y-%m-%d}; what comes after is sealed. Ever tried on these days:"
+        f" {done.ledger.tried:,}{before}"
     )
-    formats = {
-        (part, short): "{:" + FIGURE_FORMATS[name] + "}"
-        for part in (IN, OUT)
-        for name, short in SHORT.items()
-    }
-    styler = _styled(table, says, "sweep", done.panel)
-    return styler.format(formats, na_rep="none", escape="html").hide(axis="index")
+    styler = _styled(table, " ".join([says, *done.notes]), "sweep", done.panel)
+    return styler.format(SWEPT, na_rep="none", escape="html").hide(axis="index")
 
 
 # --- judges --------------------------------------------------------------------------------------

@@ -1,0 +1,121 @@
+"""Which strategies may trade on paper: what their last validation said, and who overrode it.
+
+A verdict belongs to a strategy's code and parameters, and to no other's. Whoever promotes one that
+was rejected, or never tried, does it by name and with a reason; both stand in the journal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from workbench.domain import UsageError
+from workbench.journal import Entry, Journal
+from workbench.journal_json import to_plain
+from workbench.research.plan import parameters_of, strategy_code
+from workbench.research.trials import Clock, utc_now
+from workbench.strategies.vote import Strategy
+
+if TYPE_CHECKING:
+    from workbench.desk import Desk
+
+TRUSTED, NOT_PROVEN, REJECTED = "TRUSTED", "NOT PROVEN", "REJECTED"
+NOT_VALIDATED = "NOT VALIDATED"
+VALIDATED, PROMOTED = "validation", "promotion"
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What is known of a strategy as it stands. `at` is when it was said; `override` is the reason
+    somebody gave for promoting it all the same, "" if nobody did, and `by` who."""
+
+    verdict: str
+    at: str = ""
+    by: str = ""
+    override: str = ""
+
+    @property
+    def promotable(self) -> bool:
+        """At least NOT PROVEN, or overridden since."""
+        return self.verdict in {TRUSTED, NOT_PROVEN} or bool(self.override)
+
+    def __str__(self) -> str:
+        said = f"{self.verdict} on {self.at[:10]}" if self.at else self.verdict
+        return f"{said}, overridden by {self.by}: {self.override}" if self.override else said
+
+
+def standing(rows: Iterable[Entry], strategy: Strategy, synthetic: bool) -> Standing:
+    """The last verdict on this code with these parameters, and any override after it.
+
+    A made-up world proves nothing of a real one, nor the other way round: `synthetic` says which
+    verdicts count.
+    """
+    own = {
+        "strategy": strategy.name, "code": strategy_code(strategy),
+        "parameters": to_plain(parameters_of(strategy)), "synthetic": synthetic,
+    }  # fmt: skip
+    found = Standing(NOT_VALIDATED)
+    for row in rows:
+        if {name: row.body.get(name) for name in own} != own:
+            continue
+        if row.kind == VALIDATED:
+            found = Standing(row.body["verdict"], row.at)
+        elif row.kind == PROMOTED:
+            found = replace(found, by=row.body["by"], override=row.body["override"])
+    return found
+
+
+def standings(
+    journal: Journal, strategies: Sequence[Strategy], synthetic: bool
+) -> dict[str, Standing]:
+    """The standing of each strategy, by name."""
+    told = [*journal.rows(VALIDATED), *journal.rows(PROMOTED)]
+    rows = sorted(told, key=lambda row: row.seq)
+    return {s.name: standing(rows, s, synthetic) for s in strategies}
+
+
+def promote(
+    desk: Desk, strategy: Strategy, by: str, override: str = "", now: Clock = utc_now
+) -> Desk:
+    """The desk with this strategy among its voters; the promotion is a row of the journal.
+
+    One of its name that is there already gives way. Raises UsageError unless its last validation
+    came to at least NOT PROVEN, or `override` says why it is promoted all the same.
+    """
+    if not by.strip():
+        raise UsageError("a promotion has a name; say who gives it")
+    synthetic = desk.source.synthetic
+    with Journal.open(desk.journal_path) as journal:
+        told = standings(journal, [strategy], synthetic)[strategy.name]
+        if told.verdict not in {TRUSTED, NOT_PROVEN} and not override.strip():
+            raise UsageError(
+                f"{strategy.name} is {told.verdict} with {_named(strategy)}; validate it, or give a"
+                " reason to promote it all the same (override)"
+            )
+        body = {
+            "strategy": strategy.name, "code": strategy_code(strategy),
+            "parameters": parameters_of(strategy), "synthetic": synthetic,
+            "verdict": told.verdict, "by": by.strip(), "override": override.strip(),
+        }  # fmt: skip
+        journal.append(PROMOTED, body, now())
+    others = [s for s in desk.strategies if s.name != strategy.name]
+    return replace(desk, strategies=(*others, strategy))
+
+
+def refuse_rejected(journal: Journal, strategies: Sequence[Strategy], synthetic: bool) -> None:
+    """Raises UsageError naming the first that was rejected, unless somebody overrode it since.
+
+    One that nobody validated may trade on paper: paper is where it is seen.
+    """
+    for name, told in standings(journal, strategies, synthetic).items():
+        if told.verdict == REJECTED and not told.promotable:
+            raise UsageError(
+                f"{name} was {told}; leave it out of desk.toml, or take it on yourself:"
+                f" workbench promote {name} --override 'the reason'"
+            )
+
+
+def _named(strategy: Strategy) -> str:
+    told = ", ".join(f"{name}={value}" for name, value in parameters_of(strategy).items())
+    return told or "no parameters"
