@@ -61,6 +61,8 @@ def text(result: Crosscheck, python: Path | None) -> list[str]:
     from workbench.research.semantics import DIFFERENCES
 
     shown = result.frame.drop(columns=["first"])
+    for name in ("price_difference", "equity_difference"):
+        shown[name] = shown[name].map("{:.1e}".format)
     shown = shown.set_axis([name.replace("_", " ") for name in shown.columns], axis=1)
     needed = {name for finding in result.findings for name in finding.semantics}
     return [

@@ -29,9 +29,9 @@ def crossing_task(
     """In when the fast average of closes crosses above the slow one, out when below.
 
     Averages are exponential (spans in bars). Raises UsageError if fewer than 100 bars are left
-    after the warm-up of 500.
+    after the warm-up of 500, or if the averages do not cross both ways in them.
     """
-    whole = bars[PRICES].dropna()
+    whole = bars[PRICES].dropna()  # bars are counted: one that is missing is missing for everybody
     if len(whole) < WARM_UP + 100:
         raise UsageError(
             f"{len(whole)} bars are too few; a crosscheck needs {WARM_UP + 100}, for the first"
@@ -41,7 +41,13 @@ def crossing_task(
     above = close.ewm(span=fast, adjust=False).mean() > close.ewm(span=slow, adjust=False).mean()
     up, before = above.to_numpy(), above.shift(1, fill_value=False).to_numpy()
     warm = np.arange(len(whole)) >= WARM_UP
-    return Task("crossing", whole, warm & up & ~before, warm & ~up & before, capital, fee_rate)
+    entries, exits = warm & up & ~before, warm & ~up & before
+    if not (entries[:-1].any() and exits.any()):
+        raise UsageError(
+            f"the averages of {fast} and {slow} bars do not cross both ways in {len(whole)} bars;"
+            " without a trade nothing can be compared"
+        )
+    return Task("crossing", whole, entries, exits, capital, fee_rate)
 
 
 @dataclass(frozen=True)
@@ -50,8 +56,9 @@ class Finding:
 
     `equal`: trades of which every fill is the same. `price_difference` (relative, over the trades
     of one signal) and `equity_difference` (share of the capital) are the largest. `semantics`
-    are the names of `DIFFERENCES` that it takes to explain the rest, each one needed. `verdict`:
-    equal, explained or UNEXPLAINED; `first` is the first difference in words, "" if there is none.
+    are the names of `DIFFERENCES` that it takes to explain the rest, each one needed, and `touched`
+    the trades that would be otherwise without it (0: the equity alone would). `verdict`: equal,
+    explained or UNEXPLAINED; `first` is the first difference in words, "" if there is none.
     """
 
     task: str
@@ -63,6 +70,7 @@ class Finding:
     price_difference: float
     equity_difference: float
     semantics: tuple[str, ...]
+    touched: tuple[int, ...]
     verdict: str
     first: str
 
@@ -72,15 +80,15 @@ def compare(
 ) -> Finding:
     """Our account of a task beside an engine's; `named` are the differences it is known for."""
     ours, plain = task.ours, simulate(task)
-    needed: tuple[str, ...] = ()
+    told: dict[str, int] = {}
     if same(task, ours, theirs):
         verdict = "equal"
     elif same(task, plain, ours) and same(task, simulate(task, but_for(named)), theirs):
         verdict = "explained"
-        needed = tuple(
-            name for name in named
-            if not same(task, simulate(task, but_for([n for n in named if n != name])), theirs)
-        )  # fmt: skip
+        for name in named:
+            without = simulate(task, but_for([n for n in named if n != name]))
+            if not same(task, without, theirs):
+                told[name] = apart(task, without, theirs)
     else:
         verdict = "UNEXPLAINED"
     mine, other = trades(task, ours), trades(task, theirs)
@@ -88,10 +96,11 @@ def compare(
     gaps = [np.abs(means(mine[s]) / means(other[s]) - 1.0) for s in both]
     return Finding(
         task=task.name, engine=engine, version=version, ours=len(mine), theirs=len(other),
-        equal=sum(close_to(mine[s], other[s]) for s in both),
+        equal=len(mine.keys() | other.keys()) - apart(task, ours, theirs),
         price_difference=float(np.nanmax(gaps)) if gaps else np.nan,
         equity_difference=float(np.abs(ours.equity - theirs.equity).max()) / task.capital,
-        semantics=needed, verdict=verdict, first=first_difference(task, mine, other, theirs),
+        semantics=tuple(told), touched=tuple(told.values()), verdict=verdict,
+        first=first_difference(task, mine, other, theirs),
     )  # fmt: skip
 
 
@@ -106,6 +115,13 @@ def close_to(one: pd.DataFrame, other: pd.DataFrame) -> bool:
     return one.shape == other.shape and np.allclose(
         one.to_numpy(np.float64), other.to_numpy(np.float64), rtol=TOLERANCE, atol=0.0
     )
+
+
+def apart(task: Task, one: Account, other: Account) -> int:
+    """How many trades are of one side alone, or have a fill that differs."""
+    here, there = trades(task, one), trades(task, other)
+    alike = sum(s in there and close_to(trade, there[s]) for s, trade in here.items())
+    return len(here.keys() | there.keys()) - alike
 
 
 def trades(task: Task, account: Account) -> dict[int, pd.DataFrame]:
@@ -177,6 +193,11 @@ class Crosscheck:
 
 
 def table(findings: Sequence[Finding]) -> pd.DataFrame:
-    """The findings as a frame, the semantics as one text."""
-    frame = pd.DataFrame([vars(finding) for finding in findings])
-    return frame.assign(semantics=[", ".join(f.semantics) for f in findings])
+    """The findings as a frame, the semantics as one text with the trades that each touched."""
+    frame = pd.DataFrame([vars(finding) for finding in findings]).drop(columns="touched")
+    return frame.assign(semantics=[explanation(finding) for finding in findings])
+
+
+def explanation(finding: Finding) -> str:
+    both = zip(finding.semantics, finding.touched, strict=True)
+    return ", ".join(f"{name} ({trades})" if trades else name for name, trades in both)

@@ -249,7 +249,7 @@ WAYS: Sequence[Way] = (
         lambda task: backtesting(task, sold=True), ("last bar again",)),
     Way("all in", "vectorbt", VBT, vectorbt, ("cash shrinks",)),
     Way("all in", "Backtesting.py", BPY, backtesting, ("cash refuses",)),
-    Way("all in", "Backtrader", BTR, backtrader, ("cash refuses",)),
+    Way("all in", "Backtrader", BTR, backtrader, ("cash refuses twice",)),
     Way("stop", "vectorbt", VBT, vectorbt, ("entry bar unprotected", "stop before exit")),
     Way("stop", "Backtesting.py", BPY, backtesting, ("level from the signal",)),
     Way("stop", "Backtrader", BTR, backtrader, ("entry bar unprotected",)),
@@ -277,7 +277,7 @@ def tasks(base: Task) -> dict[str, Task]:
 
 def open_at_the_end(base: Task) -> Task:
     """The bars up to the last exit signal, which leaves the last position open."""
-    n = int(np.flatnonzero(base.exits)[-1]) if base.exits.any() else len(base.bars)
+    n = int(np.flatnonzero(base.exits)[-1])
     return replace(
         base, name="open at the end", bars=base.bars.iloc[:n],
         entries=base.entries[:n], exits=base.exits[:n],
@@ -330,14 +330,14 @@ def run_crosscheck(
     python: Path | None = None,
     progress: Progress | None = None,
 ) -> Crosscheck:
-    """The crossing signals of the last `bars` bars of a panel's symbol through the engines.
+    """The crossing signals of the last `bars` bars that a panel has of a symbol, engine by engine.
 
     Raises UsageError if the panel does not have the symbol, or too few bars of it.
     """
     if symbol not in panel.symbols:
         raise UsageError(f"{symbol} is not there; the symbols are {', '.join(panel.symbols)}")
     frame = pd.DataFrame({name: getattr(panel, name)[symbol] for name in PRICES})
-    base = crossing_task(frame.tail(bars))
+    base = crossing_task(frame.dropna().tail(bars))
     return Crosscheck(
         source=panel.source, symbol=symbol, bars=len(base.bars),
         first=base.bars.index[0], last=base.bars.index[-1],

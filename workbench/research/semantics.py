@@ -74,6 +74,9 @@ DIFFERENCES: Mapping[str, tuple[Mapping[str, Any], str]] = {
         {"units": 1.0}, "a quantity is a whole number; the rest of it is cut off"),
     "cash refuses": (
         {"cash": "refuse"}, "an order that cash does not cover at its fill is refused"),
+    "cash refuses twice": (
+        {"cash": "refuse twice"},
+        "an order that cash does not cover at the signal's close, or at its fill, is refused"),
     "cash shrinks": (
         {"cash": "shrink"}, "an order that cash does not cover buys what cash can"),
     "booked late": (
@@ -96,7 +99,8 @@ class Account:
     @classmethod
     def of(cls, fills: Sequence[tuple[int, int, float, float, float]], equity: Any) -> Account:
         frame = pd.DataFrame(fills, columns=["bar", "side", "quantity", "price", "fee"])
-        return cls(frame, np.asarray(equity, np.float64))
+        whole = {"bar": np.int64, "side": np.int64}
+        return cls(frame.astype(np.float64).astype(whole), np.asarray(equity, np.float64))
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,8 +134,7 @@ class Task:
         def frame(values: Any) -> pd.DataFrame:
             return pd.DataFrame({"X": np.asarray(values)}, grid)
 
-        # Bars are counted: what is missing in the lake is missing for every engine. Volume is read
-        # for nothing but whether a bar was traded at all.
+        # A grid without gaps, for bars are counted here; of the volume, only that there was one.
         opened, high, low, close = (frame(self.bars[name]) for name in PRICES)
         one = frame(np.ones(len(grid)))
         panel = Panel.from_frames(open=opened, high=high, low=low, close=close, volume=one)
@@ -209,16 +212,19 @@ class _Desk:
         if what == "exit" and self.held:
             self.fill(bar, -1, self.held, price)
         elif what == "entry" and not self.held:
-            quantity = self.affordable(float(self.task.quantity[decided]), price)
+            quantity = self.affordable(decided, price)
             if quantity > 0.0:
                 self.fill(bar, 1, quantity, price)
                 self.entered, self.peak, self.rung = bar, price, False
                 of_signal = self.rules.level_from == "signal"
                 self.base = self.prices["close"][decided] if of_signal else price
 
-    def affordable(self, quantity: float, price: float) -> float:
+    def affordable(self, decided: int, price: float) -> float:
+        quantity = float(self.task.quantity[decided])
         if self.rules.units:
             quantity = np.floor(quantity / self.rules.units + a.TINY) * self.rules.units
+        if self.rules.cash == "refuse twice":
+            price = max(price, self.prices["close"][decided])
         most = self.cash / (price * (1.0 + self.task.fee_rate))
         if quantity <= most or self.rules.cash == "overdrawn":
             return quantity
