@@ -24,7 +24,6 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
-from sqlalchemy import create_engine
 from zipline import TradingAlgorithm
 from zipline.api import order, set_commission, set_slippage
 from zipline.assets import AssetDBWriter, AssetFinder
@@ -59,7 +58,7 @@ class Bars(InMemoryDailyBarReader):
         return dt
 
 
-def run(task: dict[str, np.ndarray]) -> dict[str, Any]:
+def run(task: dict[str, np.ndarray], store: str) -> dict[str, Any]:
     price, n = task["price"], len(task["price"])
     last = FIRST + pd.Timedelta(n - 1, "D")
     calendar = EveryDay(start=FIRST, end=last, side="right")
@@ -79,7 +78,7 @@ def run(task: dict[str, np.ndarray]) -> dict[str, Any]:
         elif not held and task["entries"][bar]:
             order(context.asset, int(task["units"][bar]))
 
-    finder = _finder(sessions)
+    finder = _finder(sessions, store)
     asset = finder.retrieve_asset(SID)
     algorithm = TradingAlgorithm(
         sim_params=SimulationParameters(
@@ -106,8 +105,7 @@ def run(task: dict[str, np.ndarray]) -> dict[str, Any]:
     }
 
 
-def _finder(sessions: pd.DatetimeIndex) -> AssetFinder:
-    store = create_engine("sqlite://")
+def _finder(sessions: pd.DatetimeIndex, store: str) -> AssetFinder:
     equities = pd.DataFrame(
         {
             "symbol": "X", "asset_name": "X", "exchange": "X",
@@ -129,6 +127,7 @@ def _bars(price: np.ndarray, calendar: Any) -> Bars:
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
+    said = Path(sys.argv[2])
     with np.load(sys.argv[1]) as given:
-        answer = run(dict(given))
-    Path(sys.argv[2]).write_text(json.dumps(answer))
+        account = run(dict(given), str(said.with_name("assets.sqlite")))
+    said.write_text(json.dumps(account))
