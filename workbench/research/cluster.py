@@ -14,6 +14,7 @@ from typing import Any
 
 from workbench.domain import UsageError
 from workbench.errors import WorkbenchError
+from workbench.research.fingerprint import version
 from workbench.research.plan import Found, Plan, Set, run
 
 RETRIES = 2
@@ -46,7 +47,7 @@ def chunks_on_dask(
         shipped = client.scatter(cloudpickle.dumps(plan), broadcast=True)
         sent = {
             client.submit(
-                _on_worker, shipped, [sets[k] for k in ks], pure=False, retries=RETRIES
+                _on_worker, shipped, [sets[k] for k in ks], version(), pure=False, retries=RETRIES
             ): ks
             for ks in chunks
         }  # fmt: skip
@@ -65,7 +66,9 @@ def chunks_on_dask(
                 )
 
 
-def _on_worker(shipped: bytes, sets: Sequence[Set]) -> tuple[Any, Any]:
+def _on_worker(shipped: bytes, sets: Sequence[Set], wanted: str) -> tuple[Any, Any]:
+    if version() != wanted:
+        raise RuntimeError("the worker has another version of the workbench or of its libraries")
     return run(_unpacked(shipped), sets)
 
 

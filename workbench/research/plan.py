@@ -311,15 +311,17 @@ class Plan:
             self.capital, Scratch.like(ground),
         )  # fmt: skip
 
+    def proposal(self, chosen: Set) -> Proposal:
+        """What one set claims as frames; nothing before the first bar that may trade."""
+        claims = self.claims(chosen)
+        claims[: self.ground.first, :, a.WANT] = 0.0
+        rows, columns = self.panel.index, self.panel.close.columns
+        frames = [pd.DataFrame(claims[:, :, k], rows, columns) for k in range(a.CLAIM_COLUMNS)]
+        return Proposal(*frames)
+
     def replay(self, chosen: Set) -> Replay:
         """One set with every fill on record."""
-        claims, (limits, costs) = self.claims(chosen), self.terms(chosen)
-        claims[: self.ground.first, :, a.WANT] = 0.0
-        frames = (
-            pd.DataFrame(claims[:, :, k], self.panel.index, self.panel.close.columns)
-            for k in range(a.CLAIM_COLUMNS)
-        )
-        done = replay(self.panel, Proposal(*frames), limits, costs, self.capital)
+        done = replay(self.panel, self.proposal(chosen), *self.terms(chosen), self.capital)
         return done.since(self.ground.first)
 
 

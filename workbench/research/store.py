@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import io
 import os
+import struct
 import uuid
 import zipfile
-from collections.abc import Mapping, Sequence
+import zlib
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +22,11 @@ from workbench.arrays import Floats
 from workbench.domain import DataError
 from workbench.research.fingerprint import digest
 
+# whatever a zip of arrays may raise whose bytes were changed or cut
+_DAMAGED = (
+    OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, NotImplementedError, RuntimeError,
+    MemoryError, struct.error, zlib.error, SyntaxError, TypeError,
+)  # fmt: skip
 Kept = Mapping[str, tuple[Floats, Floats]]
 
 
@@ -29,19 +36,28 @@ class Store:
 
     folder: Path
 
-    def read(self, figures: int, days: int) -> Kept:
-        """Figures and daily equity by key, of every whole file of that shape."""
+    def read(self, wanted: Collection[str], figures: int, days: int) -> Kept:
+        """Figures and daily equity of those of the keys that are there, in whole files of that
+        shape; of a file without any of them nothing is loaded but its keys."""
         kept: dict[str, tuple[Floats, Floats]] = {}
         for file in sorted(self.folder.glob("*.npz")):
             try:
-                with np.load(file, allow_pickle=False) as told:
-                    keys, rows, daily = told["keys"], told["figures"], told["daily"]
-            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+                with file.open("rb") as raw, np.load(raw, allow_pickle=False) as told:
+                    keys = [str(key) for key in told["keys"]]
+                    if kept.keys() >= {key for key in keys if key in wanted}:
+                        continue
+                    rows, daily = told["figures"], told["daily"]
+            except _DAMAGED:
                 continue
-            shapes = (len(keys), figures), (len(keys), days)
-            if (rows.shape, daily.shape) == shapes:
-                kept |= {str(key): (rows[k], daily[k]) for k, key in enumerate(keys)}
+            if (rows.shape, daily.shape) == ((len(keys), figures), (len(keys), days)):
+                here = [(k, key) for k, key in enumerate(keys) if key in wanted]
+                kept |= {key: (rows[k].copy(), daily[k].copy()) for k, key in here}
         return kept
+
+    def forget(self) -> None:
+        """Delete all files: what one of them says is not true."""
+        for file in self.folder.glob("*.npz"):
+            file.unlink(missing_ok=True)
 
     def write(self, keys: Sequence[str], figures: Floats, daily: Floats) -> None:
         """Keep a chunk. Raises DataError if the disk is full or forbids it."""
