@@ -4,10 +4,10 @@ BIN := .venv/bin
 SET_UP := .venv/.set-up
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test cover lint bench lab lock clean
+.PHONY: help setup demo test cover lint bench lab engines-zipline lock clean
 
 help:  ## print every target
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(SET_UP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
@@ -51,14 +51,24 @@ bench: $(SET_UP)  ## the speed figures, as ratios against a named peer
 	@$(BIN)/python -m benchmarks.panel
 	@$(BIN)/python -m benchmarks.lake_speed
 	@$(BIN)/python -m benchmarks.votes_speed
+	@$(BIN)/python benchmarks/sweep_speed.py
 
 lab: $(SET_UP)  ## JupyterLab on the notebooks
 	@$(BIN)/jupyter lab --notebook-dir=.
+
+engines-zipline:  ## make .venv-zipline, in which crosscheck runs zipline
+	@if command -v uv >/dev/null; then \
+	  uv venv -q --allow-existing --python $(PYTHON) .venv-zipline; \
+	  uv pip install -q --python .venv-zipline/bin/python 'zipline-reloaded==3.2.1' 'pandas<3'; \
+	else \
+	  $(PYTHON) -m venv .venv-zipline; \
+	  .venv-zipline/bin/python -m pip install -q 'zipline-reloaded==3.2.1' 'pandas<3'; \
+	fi
 
 lock:  ## make requirements.lock anew from pyproject.toml (needs uv)
 	uv pip compile pyproject.toml --extra dev --python-version 3.11 --generate-hashes \
 	  --no-header --no-annotate -q -o requirements.lock
 
 clean:  ## remove everything made, the lake and the journal kept
-	rm -rf .venv build dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-zipline build dist .pytest_cache .ruff_cache .hypothesis
 	find workbench tests benchmarks -name __pycache__ -prune -exec rm -rf {} +

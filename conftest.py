@@ -29,7 +29,10 @@ def pytest_configure() -> None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Notebooks that read a run find one: six weeks of the sample world on paper."""
+    """Notebooks that read a run find one: six weeks of the sample world on paper. Research has a
+    journal of its own: what it rejects may not trade in that run."""
+    name = "research.db" if item.nodeid.startswith("notebooks/01_") else "journal.db"
+    os.environ["WORKBENCH_DESK__JOURNAL"] = str(Path(_HOME.name) / name)
     if item.nodeid.startswith(READ_A_RUN):
         _ran()
 

@@ -14,6 +14,7 @@ import typer
 
 from workbench.cli import (
     calibrate,
+    crosscheck,
     demo,
     lake,
     notebooks,
@@ -37,6 +38,7 @@ app.command()(calibrate.calibrate)
 app.command()(research.sweep)
 app.command()(research.validate)
 app.command()(research.promote)
+app.command()(crosscheck.crosscheck)
 app.command()(paper.paper)
 app.command()(paper.status)
 app.command()(paper.pause)

@@ -89,7 +89,8 @@ class Judged:
 FINDINGS = (
     Finding("deflated Sharpe", 0.4213, "at least 0.95", False, "Noise does as well."),
     Finding("plateau", 0.82, "at least 0.5", True, "The neighbours hold."),
-    Finding("track record", math.nan, "at most 730", None, "not computable: n = 7, needs 30"),
+    Finding("track record", None, "at most 730", None, "not computable: n = 7, needs 30"),
+    Finding("length", 3.2, "told only", None, "3.2 years."),
     Finding("splits", 12870.0, "above 100", True, "Enough."),
 )
 
@@ -309,17 +310,23 @@ def test_the_verdict_is_a_word_and_a_colour(word: str) -> None:
 def test_every_finding_is_a_row_with_its_figure_threshold_word_and_sentence() -> None:
     page = verdict.verdict(Judged("NOT PROVEN", FINDINGS)).data
     rows = page.split("<tr>")[2:]
-    assert len(rows) == 4
+    assert len(rows) == 5
     for row, (figure, word) in zip(
         rows,
-        [("0.421", "failed"), ("0.82", "passed"), ("none", "not computable"), ("12,870", "passed")],
+        [
+            ("0.421", "failed"),
+            ("0.82", "passed"),
+            ("none", "open"),
+            ("3.2", "told only"),
+            ("12,870", "passed"),
+        ],
         strict=True,
     ):
         assert f">{figure}</td>" in row
         assert f">{word}</b>" in row
     for row, finding in zip(rows, FINDINGS, strict=True):
         assert all(told in row for told in (finding.name, finding.threshold, finding.sentence))
-    assert "2 of 4 tests passed, 1 not computable, on SYNTHETIC walks" in page
+    assert "2 of 4 tests passed, 1 open, on SYNTHETIC walks" in page
 
 
 def test_text_from_outside_is_shown_and_not_run(run: Replay, folds: list[Fold]) -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
-import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import pytest
@@ -16,20 +14,21 @@ from workbench.desk import Desk, Source
 from workbench.domain import Panel, UsageError
 from workbench.judges.rubric import rubric
 from workbench.research.history import History, run_history
-from workbench.research.sweep import IN, OUT, SHARPE, Sweep, sweep
+from workbench.research.sweep import Sweep, sweep
 from workbench.strategies.ema_adx import ema_adx
 from workbench.strategies.rsi_bounce import rsi_bounce
 from workbench.tuning.scorecard import COIN, resolved, scorecard, telling
-from workbench.views import studies
+from workbench.views import evidence, studies
 
 GRID = {"fast": [6, 12], "slow": [26, 48, 72]}
 EVIL = "<script>alert('x')</script>"
 
 
 @pytest.fixture(scope="module")
-def desk(sample_lake: Lake) -> Desk:
+def desk(sample_lake: Lake, tmp_path_factory: pytest.TempPathFactory) -> Desk:
     source = Source(sample_lake.root, "sample", ("BTC/USDT", "ETH/USDT", "SOL/USDT"))
-    return Desk(strategies=(ema_adx, rsi_bounce), judge=rubric, source=source)
+    journal = tmp_path_factory.mktemp("journal") / "journal.db"
+    return Desk((ema_adx, rsi_bounce), judge=rubric, source=source, journal_path=journal)
 
 
 @pytest.fixture(scope="module")
@@ -58,8 +57,7 @@ def every_picture(
     return {
         "votes": studies.votes(history),
         "voted": studies.voted(history, "BTC/USDT"),
-        "heatmap": studies.heatmap(done),
-        "in_and_out": studies.in_and_out(done),
+        "surface": evidence.surface(done),
         "worth": studies.worth(scorecard(cases), panel),
         "by_decision": studies.by_decision(cases, panel),
     }
@@ -75,6 +73,13 @@ def every_table(done: Sweep, cases: pd.DataFrame, panel: Panel) -> dict[str, str
     return {name: table.to_html() for name, table in tables.items()}
 
 
+def from_venue(done: Sweep, panel: Panel) -> Sweep:
+    """The same sweep, as if its bars were recorded."""
+    shown = replace(done.plan.panel, source=panel.source)
+    proposer = replace(done.plan.proposer, panel=shown)
+    return replace(done, plan=replace(done.plan, proposer=proposer))
+
+
 def test_what_is_drawn_of_a_made_up_world_says_so_and_of_a_recorded_one_does_not(
     history: History, done: Sweep, cases: pd.DataFrame
 ) -> None:
@@ -84,7 +89,7 @@ def test_what_is_drawn_of_a_made_up_world_says_so_and_of_a_recorded_one_does_not
     recorded = replace(history, world=replace(history.world, panel=told))
     for panel, run, swept, marked in (
         (made, history, done, True),
-        (told, recorded, replace(done, panel=told), False),
+        (told, recorded, from_venue(done, told), False),
     ):
         for figure in every_picture(run, swept, cases, panel).values():
             faces = [note.text for note in figure.layout.annotations]
@@ -152,43 +157,16 @@ def test_every_vote_on_a_symbol_is_on_its_price(history: History) -> None:
         studies.voted(history, "XYZ/USDT")
 
 
-def test_the_heatmap_frames_the_set_that_was_best_in_sample(done: Sweep) -> None:
-    inside, mark, outside, again = studies.heatmap(done).data
-    for drawn, part in ((inside, IN), (outside, OUT)):
-        table = np.asarray(drawn.z, float)
-        for chosen, value in zip(done.sets, done.part(part)[SHARPE], strict=True):
-            row, column = drawn.y.index(str(chosen["fast"])), drawn.x.index(str(chosen["slow"]))
-            assert table[row, column] == value
-    for framed in (mark, again):
-        assert (framed.x[0], framed.y[0]) == (str(done.best["slow"]), str(done.best["fast"]))
-
-
-@pytest.mark.parametrize("grid", [{"fast": [6, 12]}, {"fast": [6], "slow": [26, 48]}])
-def test_a_heatmap_of_anything_but_two_parameters_is_refused(
-    desk: Desk, world: World, grid: dict[str, Any]
+def test_the_table_of_a_sweep_begins_with_the_best_and_says_how_many_were_ever_tried(
+    desk: Desk, world: World, done: Sweep
 ) -> None:
-    with pytest.raises(UsageError, match="a heatmap shows two parameters"):
-        studies.heatmap(sweep(desk, world, ema_adx, grid))
-
-
-def test_a_heatmap_of_an_unknown_figure_names_the_known_ones(done: Sweep) -> None:
-    with pytest.raises(UsageError, match="no figure 'luck'; choose from trades, total return"):
-        studies.heatmap(done, "luck")
-
-
-def test_the_scatter_has_a_point_a_set_and_a_star_on_the_best(done: Sweep) -> None:
-    diagonal, points, star = studies.in_and_out(done).data
-    assert list(diagonal.x) == list(diagonal.y)
-    assert list(points.x) == done.part(IN)[SHARPE].tolist()
-    assert list(points.y) == done.part(OUT)[SHARPE].tolist()
-    assert star.x[0] == max(points.x)
-
-
-def test_the_tables_caption_says_how_many_were_tried_and_what_the_best_did(done: Sweep) -> None:
-    html = studies.sweep_table(done).to_html()
-    rank = done.part(OUT)["rank"][done.best_set]
-    assert "6 sets of ema_adx tried" in html
-    assert f"rank {rank} of 6" in html
+    shown = studies.sweep_table(done)
+    first = shown.data.iloc[0]
+    assert {name: first[name] for name in done.parameters} == done.best
+    assert "6 sets of ema_adx" in shown.to_html()
+    assert "Ever tried on these days: 6" in shown.to_html()
+    more = sweep(desk, world, ema_adx, {"fast": [9], "slow": [26]})
+    assert "Ever tried on these days: 7" in studies.sweep_table(more).to_html()
 
 
 def test_the_worth_of_the_veto_is_drawn_with_its_interval_before_the_coins(

@@ -1,7 +1,7 @@
 """A second opinion on the money: our fills as a native vectorbt Portfolio.
 
-The only file that imports vectorbt (slow to import; its licence carries the Commons Clause), and
-only when asked. The replay and the metrics run without it.
+One of two files that import vectorbt (slow to import; its licence carries the Commons Clause), both
+only when asked: this and the crosscheck's `engines`. The replay and the metrics run without it.
 """
 
 from __future__ import annotations

@@ -105,10 +105,9 @@ class Ledger:
         """How many sets were tried on these days, by whom and on which version ever."""
         return len(self.trials)
 
-    @cached_property
-    def sharpes(self) -> Floats:
-        """Per day, of every trial; one that never traded earned 0."""
-        told = np.array([trial.sharpe for trial in self.trials])
+    def sharpes_of(self, strategy: str) -> Floats:
+        """Per day, of every trial of one strategy; one that never traded earned 0."""
+        told = np.array([trial.sharpe for trial in self.trials if trial.strategy == strategy])
         return np.where(np.isfinite(told), told, 0.0)
 
     @cached_property

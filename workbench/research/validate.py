@@ -203,7 +203,8 @@ def _write(journal: Path, told: Validation, now: Clock) -> None:
     body = {
         "strategy": told.strategy, "code": plan.proposer.code,
         "parameters": {**plan.proposer.now, **told.parameters}, "verdict": told.verdict,
-        "synthetic": told.synthetic, "data": asdict(told.sweep.ledger.data), "tried": told.sweep.ledger.tried,
+        "synthetic": told.synthetic, "data": asdict(told.sweep.ledger.data),
+        "tried": told.sweep.ledger.tried,
         "findings": [asdict(f) for f in told.findings],
     }  # fmt: skip
     with Journal.open(journal) as rows:

@@ -287,7 +287,7 @@ def walk_forward(folds: Sequence[Fold], about: Marked) -> go.Figure:
             x0=fold.outside.index[0], x1=fold.outside.index[-1] + pd.Timedelta(days=1),
             fillcolor=GREY, opacity=0.09, line_width=0,
         )  # fmt: skip
-    figure.update_yaxes(tickformat="+.0%", row=1, col=1)
+    figure.update_yaxes(tickformat="+.1%", row=1, col=1)
     figure.update_yaxes(title="Sharpe", row=2, col=1)
     figure.update_xaxes(tickangle=0, nticks=4)
     figure.update_layout(hovermode="closest", **LEGEND)
@@ -311,10 +311,10 @@ def cost_sensitivity(study: CostStudy) -> go.Figure:
             "<br>%{customdata[0]:,.0f} trades, %{customdata[1]:.2%} paid a round trip"
             "<br>net return %{customdata[2]:+.2%}<extra></extra>",
         )  # fmt: skip
-    figure.update_xaxes(title="times the given costs", ticksuffix="x")
+    figure.update_xaxes(ticksuffix="x")
     figure.update_yaxes(tickformat="+.2%")
     figure.update_layout(hovermode="closest", **LEGEND)
-    return finished(figure, "The mean net trade as costs rise", study)
+    return finished(figure, "The mean net trade at a multiple of all costs", study)
 
 
 def cost_table(study: CostStudy) -> Styler:

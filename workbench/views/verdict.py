@@ -15,7 +15,8 @@ VERDICTS = {"TRUSTED": GREEN, "NOT PROVEN": AMBER, "REJECTED": RED}
 
 
 class Finding(Protocol):
-    """One test of a verdict; `passed` is None where it could not be computed."""
+    """One test of a verdict; `passed` is None where it is open (not computable, or not yet
+    asked) or, with a figure, told only."""
 
     @property
     def name(self) -> str: ...
@@ -61,9 +62,11 @@ def verdict(judged: Judged) -> HTML:
 
 
 def _finding(found: Finding) -> str:
-    word, color = {True: ("passed", GREEN), False: ("failed", RED), None: ("not computable", GREY)}[
+    word, color = {True: ("passed", GREEN), False: ("failed", RED), None: ("open", GREY)}[
         found.passed
     ]
+    if found.passed is None and found.figure is not None:
+        word = "told only"
     told = (
         f"<b>{html.escape(found.name)}</b>&ensp;"
         f'<b style="color: {color}; white-space: nowrap">{word}</b>'
@@ -85,7 +88,8 @@ def _number(figure: float | None) -> str:
 
 
 def _counted(findings: Sequence[Finding]) -> str:
-    passed = sum(found.passed is True for found in findings)
-    silent = sum(found.passed is None for found in findings)
-    told = f"{passed} of {len(findings)} tests passed"
-    return f"{told}, {silent} not computable" if silent else told
+    asked = [found for found in findings if found.passed is not None or found.figure is None]
+    passed = sum(found.passed is True for found in asked)
+    open_ones = sum(found.passed is None for found in asked)
+    told = f"{passed} of {len(asked)} tests passed"
+    return f"{told}, {open_ones} open" if open_ones else told
