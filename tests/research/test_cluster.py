@@ -66,7 +66,7 @@ def test_two_workers_come_to_the_bytes_of_two_threads(
     desk: Desk, tmp_path: Path, client: Any, whole: bool
 ) -> None:
     grid = {f"follow.{name}": values for name, values in GRID.items()} if whole else GRID
-    grid |= {"limits.stop": [0.01, 0.03], "costs.taker_fee": [0.0, 0.001]}
+    grid = grid | {"limits.stop": [0.01, 0.03], "costs.taker_fee": [0.0, 0.001]}
     what, told = None if whole else follow, []
     done = on_dask(desk, what, grid, client, progress=lambda *k: told.append(k))
     assert done.notes == ()
@@ -86,13 +86,40 @@ def helper(close, bars):
 """
 
 
+HUNGRY = """
+def hungry(panel, bars=3):
+    if os.getpid() != HERE and bars == 4:
+        raise MemoryError("no room for 4")
+    return above(panel, bars)
+"""
+DEADLY = """
+def deadly(panel, bars=3):
+    if os.getpid() != HERE and bars == 4:
+        os.kill(os.getpid(), 9)
+    return above(panel, bars)
+"""
+BROKEN = """
+def broken(panel, bars=3):
+    return above(panel, bars // (bars - 4))
+"""
+
+
+def notebook(code: str) -> Any:
+    """The first function that a notebook's cell defines: no worker could import it."""
+    names: dict[str, Any] = {
+        "__name__": "__main__", "Proposal": Proposal, "above": above, "np": np, "os": os,
+        "HERE": HERE,
+    }  # fmt: skip
+    exec(code, names)  # noqa: S102
+    return names[code.split("(", maxsplit=1)[0].removeprefix("\ndef ")]
+
+
 def test_a_notebooks_rule_runs_on_the_cluster(desk: Desk, tmp_path: Path, client: Any) -> None:
     """It and its helper are in no file that a worker could import."""
-    names: dict[str, Any] = {"__name__": "__main__", "Proposal": Proposal, "np": np}
-    exec(RULE, names)  # noqa: S102
-    done = on_dask(desk, names["rule"], GRID, client)
+    rule = notebook(RULE)
+    done = on_dask(desk, rule, GRID, client)
     assert done.notes == ()
-    assert_same(done, threads_of(tmp_path, names["rule"], GRID))
+    assert_same(done, threads_of(tmp_path, rule, GRID))
 
 
 def test_a_worker_that_is_killed_loses_nothing(desk: Desk, tmp_path: Path, client: Any) -> None:
@@ -114,50 +141,33 @@ def test_a_worker_that_is_killed_loses_nothing(desk: Desk, tmp_path: Path, clien
 def test_what_does_not_fit_on_a_worker_is_run_here_and_said(
     desk: Desk, tmp_path: Path, client: Any
 ) -> None:
-    names: dict[str, Any] = {
-        "__name__": "__main__", "above": above, "os": os, "HERE": HERE, "MemoryError": MemoryError,
-    }  # fmt: skip
-    exec(
-        "def hungry(panel, bars=3):\n"
-        " if os.getpid() != HERE and bars == 4:\n"
-        "  raise MemoryError('no room for 4')\n"
-        " return above(panel, bars)\n",
-        names,
-    )
+    hungry = notebook(HUNGRY)
     grid = {"bars": [3, 4, 5, 6]}
-    done = on_dask(desk, names["hungry"], grid, client)
+    done = on_dask(desk, hungry, grid, client)
     assert len(done.notes) == 1
     assert done.notes[0].startswith(
         "2 sets were run here, not on the cluster: MemoryError: no room for 4"
     )
-    assert_same(done, threads_of(tmp_path, names["hungry"], grid))
+    assert_same(done, threads_of(tmp_path, hungry, grid))
 
 
 def test_a_chunk_that_kills_every_worker_is_run_here_and_said(
     desk: Desk, tmp_path: Path, client: Any
 ) -> None:
-    """The machine's own killer, as it were: SIGKILL from within, wherever it is not this process."""
-    names: dict[str, Any] = {"__name__": "__main__", "above": above, "os": os, "HERE": HERE}
-    exec(
-        "def deadly(panel, bars=3):\n"
-        " if os.getpid() != HERE and bars == 4:\n"
-        "  os.kill(os.getpid(), 9)\n"
-        " return above(panel, bars)\n",
-        names,
-    )
+    """As the machine's own killer would: SIGKILL, wherever it is not this process."""
+    deadly = notebook(DEADLY)
     grid = {"bars": [3, 4, 5, 6]}
-    done = on_dask(desk, names["deadly"], grid, client, threads=1)
+    done = on_dask(desk, deadly, grid, client, threads=1)
     client.wait_for_workers(2, timeout=30)
     assert any("sets were run here, not on the cluster" in note for note in done.notes)
-    assert_same(done, threads_of(tmp_path, names["deadly"], grid))
+    assert_same(done, threads_of(tmp_path, deadly, grid))
 
 
 def test_a_strategy_that_breaks_breaks_there_as_here(desk: Desk, client: Any) -> None:
-    names: dict[str, Any] = {"__name__": "__main__", "above": above}
-    exec("def broken(panel, bars=3): return above(panel, bars // (bars - 4))", names)  # noqa: S102
+    broken = notebook(BROKEN)
     for more in ({"engine": "dask", "client": client}, {"engine": "threads"}):
         with pytest.raises(ContractBroken, match=r"broken breaks on \{'bars': 4\}: ZeroDivision"):
-            sweep(desk, small_world(), names["broken"], {"bars": [4, 5]}, **more)
+            sweep(desk, small_world(), broken, {"bars": [4, 5]}, **more)
 
 
 def test_a_worker_of_another_version_is_not_believed(
@@ -191,7 +201,7 @@ def test_an_interrupt_keeps_what_the_workers_had_done(desk: Desk, client: Any) -
         plan, sets, desk.journal_path, threads=1, progress=lambda k, n, what: left.append(k)
     )
     assert 0 < len(left) < len(range(0, 120, 6))
-    figures, daily = run(plan, sets)
+    figures, _ = run(plan, sets)
     assert done.frame["trades"].tolist() == figures[:, 0].tolist()
     assert done.ledger.tried == 120
 
