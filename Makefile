@@ -22,6 +22,7 @@ $(SET_UP): requirements.lock pyproject.toml
 	  $(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock; \
 	  $(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .; \
 	fi
+	@$(BIN)/python -m workbench.research.warm
 	@touch $@
 
 setup: $(SET_UP)  ## make .venv from requirements.lock (done by the others when needed)

@@ -44,7 +44,7 @@ GRID = {
 WARM_UP = 200
 
 
-def follow(panel: Panel, fast: int, slow: int) -> Proposal:
+def follow(panel: Panel, fast: int = FAST, slow: int = SLOW) -> Proposal:
     """Be long while the fast average is above the slow one."""
     close = panel.close.to_numpy()
     above = ema(close, fast) > ema(close, slow)

@@ -32,7 +32,8 @@ _HOME = {
     # what a voter is worth, what an idea, and what a veto was
     "calibrate": "research.calibrate", "voter_table": "research.voters",
     "regime_table": "research.voters", "agreement": "research.voters",
-    "alone": "research.sweep", "sweep": "research.sweep", "outcomes": "research.outcomes",
+    "alone": "research.sweep", "sweep": "research.sweep",
+    "plan_of": "research.sweep", "search": "research.search", "outcomes": "research.outcomes",
     "validate": "research.validate", "promote": "research.promotion",
     "tear_sheet": "research.tearsheet", "cost_study": "research.slippage",
     "resolved": "tuning.scorecard", "scorecard": "tuning.scorecard", "telling": "tuning.scorecard",

@@ -23,7 +23,10 @@ from workbench.cli.shell import (
 from workbench.errors import UsageError
 
 if TYPE_CHECKING:
+    from workbench.data.snapshot import World
     from workbench.desk import Desk
+    from workbench.research.plan import Plan, Set
+    from workbench.research.search import Space
     from workbench.strategies.vote import Strategy
 
 Name = Annotated[str, typer.Argument(help="One of the desk's strategies.")]
@@ -43,6 +46,13 @@ def sweep(
     venue: Venue = None,
     threads: Threads = None,
     engine: Annotated[str, typer.Option(help="threads, or dask (an extra).")] = "threads",
+    trials: Annotated[
+        int | None, typer.Option(min=1, help="Draw so many sets instead of trying all.")
+    ] = None,
+    sampler: Annotated[
+        str, typer.Option(help="What draws them: random, or tpe (Optuna, an extra).")
+    ] = "tpe",
+    seed: Annotated[int, typer.Option(help="Of the sets that are drawn.")] = 0,
     journal: JournalFile = None,
     as_json: Json = False,
     config: Config = None,
@@ -50,19 +60,30 @@ def sweep(
     """Try every combination of a grid on the bars before the sealed days; each is a trial.
 
     Stopped, it goes on where it was with the same command. STRATEGY "desk" sweeps the whole desk
-    with its judge: --grid limits.stop=0.01,0.02 --grid ema_adx.fast=8,12.
+    with its judge: --grid limits.stop=0.01,0.02 --grid ema_adx.fast=8,12. With --trials the sets
+    are drawn, and --grid fast=4..40 is a range.
     """
+    from workbench.research.search import search
     from workbench.research.sweep import FIGURES, sweep_sets
 
     desk = desk_of(config, venue, journal=journal)
     if engine not in {"threads", "dask"}:
         raise UsageError(f"there is no engine {engine!r}; give threads or dask")
+    if sampler not in {"random", "tpe"}:
+        raise UsageError(f"there is no sampler {sampler!r}; give random or tpe")
     with progress_bars() as progress:
-        plan, sets = _asked(desk, strategy, grid, desk.world(start, end, progress))
+        plan, space = _asked(desk, strategy, grid, desk.world(start, end, progress))
         try:
-            done = sweep_sets(
-                plan, sets, desk.journal_path, threads=threads, engine=engine, progress=progress
-            )
+            if trials is not None:
+                done = search(
+                    plan, space, desk.journal_path, trials=trials, sampler=sampler, seed=seed,
+                    threads=threads, progress=progress,
+                )  # fmt: skip
+            else:
+                done = sweep_sets(
+                    plan, _listed(plan, space), desk.journal_path, threads=threads, engine=engine,
+                    progress=progress,
+                )  # fmt: skip
         except KeyboardInterrupt:
             print("workbench: stopped; the same command goes on from here", file=sys.stderr)
             raise typer.Exit(130) from None
@@ -119,7 +140,7 @@ def validate(
     with progress_bars() as progress:
         world = desk.world(start, end, progress)
         told = validated(
-            desk, world, voter, _values(grid or []) or None, _single(chosen),
+            desk, world, voter, _without_ranges(_values(grid or [])) or None, _single(chosen),
             open_holdout=open_holdout, permutations=permutations, seed=seed, threads=threads,
             progress=progress,
         )  # fmt: skip
@@ -164,16 +185,27 @@ def promote(
     say(as_json, result, [f"{voter.name} may trade on paper: {told}"])
 
 
-def _asked(desk: Desk, name: str, grid: list[str] | None, world: Any) -> tuple[Any, Any]:
-    from workbench.research.sweep import plan_of, sets_of
-    from workbench.research.validate import neighbourhood
+def _asked(desk: Desk, name: str, grid: list[str] | None, world: World) -> tuple[Plan, Space]:
+    from workbench.research.sweep import plan_of
 
     plan = plan_of(desk, world, None if name == "desk" else _named(desk, name))
-    if grid:
-        return plan, sets_of(_values(grid))
-    if name == "desk":
+    if name == "desk" and not grid:
         raise UsageError("the whole desk has no grid of its own; name one, --grid limits.stop=0.01")
-    return plan, neighbourhood(plan)
+    return plan, _values(grid or [])
+
+
+def _listed(plan: Plan, space: Space) -> tuple[Set, ...]:
+    from workbench.research.sweep import sets_of
+    from workbench.research.validate import neighbourhood
+
+    return sets_of(_without_ranges(space)) if space else neighbourhood(plan)
+
+
+def _without_ranges(space: Space) -> Space:
+    for name, values in space.items():
+        if isinstance(values, tuple):
+            raise UsageError(f"--grid {name} is a range; give its values one by one: {name}=8,12")
+    return space
 
 
 def _named(desk: Desk, name: str) -> Strategy:
@@ -182,15 +214,18 @@ def _named(desk: Desk, name: str) -> Strategy:
     return alone(desk, name).strategies[0]
 
 
-def _values(grid: list[str]) -> dict[str, list[Any]]:
-    told: dict[str, list[Any]] = {}
+def _values(grid: list[str]) -> dict[str, Any]:
+    """Each parameter with a list of values, or with (low, high) where it is a range."""
+    told: dict[str, Any] = {}
     for each in grid:
         name, equals, values = each.partition("=")
         if not equals or not name.strip() or not values.strip():
             raise UsageError(f"--grid {each!r} is none; write it as fast=8,12,16")
         if name.strip() in told:
             raise UsageError(f"--grid {name.strip()} is given twice; give all its values at once")
-        told[name.strip()] = [_value(value) for value in values.split(",")]
+        low, dots, high = values.partition("..")
+        given = [_value(value) for value in values.split(",")]
+        told[name.strip()] = (_value(low), _value(high)) if dots else given
     return told
 
 

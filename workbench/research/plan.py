@@ -28,6 +28,7 @@ from workbench.research.fingerprint import code_of, digest
 from workbench.research.history import judged_proposal
 from workbench.research.replay import Replay, claims_array, replay
 from workbench.research.scan import FIGURES, Called, Ground, Scanned, Scratch, scan
+from workbench.research.trials import DataSet
 from workbench.strategies.vote import Strategy, regime_size, told_fault
 
 if TYPE_CHECKING:
@@ -259,6 +260,11 @@ class Plan:
     @property
     def panel(self) -> Panel:
         return self.proposer.panel
+
+    @cached_property
+    def data(self) -> DataSet:
+        """The bars that its sets are shown."""
+        return DataSet.of(self.panel, self.ground.first)
 
     def check(self, sets: Sequence[Set]) -> None:
         """Raises UsageError for a name or a value of the terms that cannot be, or that no row of

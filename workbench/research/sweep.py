@@ -243,7 +243,7 @@ def sweep_sets(
     days, n = plan.ground.trading_days, len(sets)
     _refuse_too_many(n, _most_sets(plan))
     plan.check(sets)
-    data = DataSet.of(plan.panel, plan.ground.first)
+    data = plan.data
     store = Store(journal.parent / "sweeps" / digest(data.hash, rules_fingerprint(), version()))
     keys = [digest(data.hash, key) for key in plan.keys(sets)]
     figures, daily = np.empty((n, scan.FIGURES)), np.empty((n, days))
