@@ -59,12 +59,12 @@ def test_a_kept_line_of_progress_says_what_was_done(monkeypatch: pytest.MonkeyPa
     sent: list[dict] = []
     monkeypatch.setattr(told, "display", lambda content, **_: sent.append(content))
     monkeypatch.setattr(told.DisplayHandle, "update", lambda _, content, **__: sent.append(content))
-    clock = iter([0.0, 0.05, 0.1, 0.3, 0.31])
+    clock = iter([0.0, 0.05, 0.1, 30.0, 30.1])
     tell = told.progress(lambda: next(clock))
     for done in range(1, 6):
         tell(done, 5, "judging")
     assert [content["text/plain"] for content in sent] == [
-        "judging: 1 of 5", "judging: 4 of 5", "judging: 5 of 5",
+        "judging: 1 of 5", "judging: 4 of 5, about 10 s left", "judging: 5 of 5",
     ]  # fmt: skip
     assert "<progress" in sent[0]["text/html"]
     assert sent[-1]["text/html"] == "<small>judging: 5 of 5</small>"

@@ -25,6 +25,7 @@ _SHOWN = {
     ("workbench.research.tearsheet", "TearSheet"): "tearsheet",
     ("workbench.research.slippage", "CostStudy"): "costs",
     ("workbench.research.trials", "Ledger"): "ledger",
+    ("workbench.research.crosscheck", "Crosscheck"): "crosscheck",
     ("workbench.trading.record", "Record"): "run",
     ("workbench.trading.weekly", "Week"): "week",
 }
@@ -138,6 +139,11 @@ def _ledger(ledger: Any) -> str:
         .styled(ledger.frame().tail(20).drop(columns=["key", "data"]), "The last trials", "trials")
         .to_html()
     )
+
+
+def _crosscheck(done: Any) -> str:
+    told = f"{done.symbol}, {done.bars:,} bars, {done.source}"
+    return _views("tables").styled(done.frame, told, "crosscheck").to_html()
 
 
 def _week(week: Any) -> str:
