@@ -230,7 +230,7 @@ def test_a_set_that_never_trades_has_no_sharpe_ranks_last_and_is_a_trial(done: S
     assert (done.frame["rank"][idle] == 6).all()
     assert done.frame["rank"][~idle].max() == 4
     assert done.ledger.tried == 6
-    assert (done.ledger.sharpes == 0.0).sum() == 2
+    assert (done.ledger.sharpes_of("follow") == 0.0).sum() == 2
     assert sum(math.isnan(trial.sharpe) for trial in done.ledger.trials) == 2
 
 
