@@ -279,6 +279,33 @@ def test_a_proposal_that_does_not_lie_on_the_panel_is_refused(
         run(Plan.of(Ruled(rule, world.panel), FIRST, desk), [{}])
 
 
+def dirty(panel: Panel, bars: int = 3) -> Proposal:
+    """Writes on what it is shown, after it has read it."""
+    proposed = above(panel, bars)
+    panel.close.iloc[50:90] *= 1.01
+    panel.context["risk_on"].iloc[:] = 0.0
+    return proposed
+
+
+@strategy(category="trend", regimes={"trending", "ranging", "high_vol"}, lookback=10)
+def dirty_votes(panel: Panel, bars: int = 3) -> Votes:
+    votes = follow.function(panel, bars)
+    panel.close.iloc[50:90] *= 1.01
+    return votes
+
+
+@pytest.mark.parametrize("proposer", [Ruled(dirty, small_world().panel),
+                                      Voting(dirty_votes, small_world().panel)])  # fmt: skip
+def test_what_a_set_writes_on_its_panel_no_other_set_sees(desk: Desk, proposer: Any) -> None:
+    before = proposer.panel.close.to_numpy().copy()
+    plan, sets = Plan.of(proposer, FIRST, desk), sets_of({"bars": [2, 3, 4]})
+    figures, _ = run(plan, sets)
+    again, _ = run(plan, sets[::-1])
+    assert figures.tobytes() == again[::-1].tobytes()
+    np.testing.assert_array_equal(proposer.panel.close.to_numpy(), before)
+    assert (proposer.panel.context["risk_on"] == 1.0).all()
+
+
 def test_frames_and_arrays_and_numbers_propose_alike(desk: Desk, world: World) -> None:
     def framed(panel: Panel, bars: int = 3) -> Proposal:
         told = above(panel, bars)

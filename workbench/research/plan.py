@@ -107,7 +107,7 @@ class Voting:
 
     def claims(self, parameters: Set, into: Floats) -> Floats:
         # `having` also forgets a calibration: each set shows its own score, for no other has one.
-        votes = self.strategy.having(**parameters)(self.panel)
+        votes = self.strategy.having(**parameters)(_shown(self.panel))
         side, (long, short) = votes.side.to_numpy(), self._allowed
         into[:, :, a.WANT] = np.where(side > 0, long, 0.0) - np.where(side < 0, short, 0.0)
         into[:, :, a.CONFIDENCE] = votes.confidence.to_numpy()
@@ -146,7 +146,7 @@ class Ruled:
         return {}
 
     def claims(self, parameters: Set, into: Floats) -> Floats:
-        proposed = self.rule(self.panel, **parameters)
+        proposed = self.rule(_shown(self.panel), **parameters)
         for k, part in enumerate(("side", "confidence", "multiplier", "exit")):
             into[:, :, k] = self._cells(part, getattr(proposed, part, None))
         leave = np.asarray(proposed.exit)
@@ -405,6 +405,11 @@ def _by_votes(plan: Plan, sets: Sequence[Set]) -> list[list[int]]:
 def _pairs(limits: Limits) -> tuple[float, float]:
     """What decides which pairs may not be held together."""
     return limits.max_correlation, limits.one_per_cluster
+
+
+def _shown(panel: Panel) -> Panel:
+    """The same bars to write on: what a set does to its frames, no other set sees."""
+    return panel.rows(0, len(panel))
 
 
 def _named(chosen: Set, part: str) -> dict[str, Any]:
