@@ -408,8 +408,13 @@ def _pairs(limits: Limits) -> tuple[float, float]:
 
 
 def _shown(panel: Panel) -> Panel:
-    """The same bars to write on: what a set does to its frames, no other set sees."""
-    return panel.rows(0, len(panel))
+    """The same bars to write on: what a set does to its frames, no other set sees. Nothing is
+    copied before it is written on."""
+    bars = (panel.open, panel.high, panel.low, panel.close, panel.volume)
+    context = {name: series.copy(deep=False) for name, series in panel.context.items()}
+    return Panel(
+        *(frame.copy(deep=False) for frame in bars), panel.timeframe, context, panel.source
+    )
 
 
 def _named(chosen: Set, part: str) -> dict[str, Any]:
