@@ -24,7 +24,8 @@ from workbench.research.choosing import WalkForward, cross_validated, walk_forwa
 from workbench.research.computable import NotComputable
 from workbench.research.metrics import DAYS_A_YEAR, sharpes, to_returns, trades
 from workbench.research.perturb import add_noise, delay_rows, permute_bars, shift_rows
-from workbench.research.plan import Plan, Set, Voting, run
+from workbench.research.plan import Plan, Set, Voting, run, voted
+from workbench.research.promotion import LEAK
 from workbench.research.replay import Replay
 from workbench.research.slippage import moved, scaled
 from workbench.research.superiority import bootstrap_mean, spa, stepm
@@ -40,7 +41,7 @@ from workbench.research.validation import (
     probabilistic_sharpe_ratio,
     sharpe_moments,
 )
-from workbench.strategies.contract import check_strategy
+from workbench.strategies.contract import BARS, check_strategy
 
 SURE, CHANCE = 0.95, 0.05
 LEAST_TRADES = 30
@@ -48,6 +49,7 @@ SHIFTS, NOISES = 199, 20
 PERMUTATIONS = 59  # the fewest of which three that do as well still leave 5 %
 MOST_PBO, LEAST_PLATEAU, LEAST_KEPT, LEAST_PATHS = 0.5, 0.5, 0.5, 0.8
 STRESS = 2.0
+COPY = 0.999  # sets whose returns correlate so are one set, written twice
 ATR_SHARE = 0.25
 
 
@@ -124,10 +126,11 @@ class Evidence:
     @cached_property
     def independent(self) -> float:
         """How many of all trials on these days are different ones: those of this sweep by their
-        returns, the others as redundant as these."""
-        tried = max(self.sweep.ledger.tried, self.sweep.tried)
+        returns, the others as redundant as these. Copies of a set say nothing of the others: a
+        parameter without effect would hide what was tried before."""
+        others = max(self.sweep.ledger.tried - self.sweep.tried, 0)
         here = effective_trials(self.sweep.returns)
-        return max(tried * here / self.sweep.tried, 1.0)
+        return here + others * here / effective_trials(self.sweep.returns, COPY)
 
     def rng(self, test: int) -> np.random.Generator:
         return np.random.default_rng([self.seed, test])
@@ -170,7 +173,8 @@ def _lookahead(e: Evidence) -> Finding:
 
 
 def _by_prefix(e: Evidence) -> Finding:
-    """A rule of one's own: what it claims at a bar must not change when later bars are cut off."""
+    """A rule of one's own: what it claims up to a bar must not change when later bars are cut off,
+    and must change when every number is noise, or it knows the bars from elsewhere."""
     bars = len(e.plan.panel)
     claimed = np.flatnonzero((e.claims[:, :, a.WANT] != 0).any(axis=1))
     rng, some = e.rng(0), []
@@ -179,16 +183,42 @@ def _by_prefix(e: Evidence) -> Finding:
     for t in sorted({*some, *rng.integers(e.plan.ground.first, bars - 1, 10).tolist()}):
         cut = e.plan.proposer.on(e.plan.panel.rows(0, t + 1))
         then = cut.claims(e.plan.voted(e.set), np.empty((t + 1, *e.claims.shape[1:])))
-        if not np.array_equal(then[t], e.claims[t], equal_nan=True):
-            when = e.plan.panel.index[t]
+        same = (then == e.claims[: t + 1]) | (np.isnan(then) & np.isnan(e.claims[: t + 1]))
+        changed = np.flatnonzero(~same[e.plan.ground.first :].all(axis=(1, 2)))
+        if len(changed):
+            when = e.plan.panel.index[e.plan.ground.first + changed[-1]]
             return Finding(
                 "", 1.0, "no broken promise", False,
                 f"{e.plan.proposer.name} looks ahead: what it claims at {when:%Y-%m-%d %H:%M}"
-                " changes when the bars after it are cut off.",
+                f" changes when the bars after {e.plan.panel.index[t]:%Y-%m-%d %H:%M} are cut off.",
             )  # fmt: skip
+    if len(claimed) and _blind(e):
+        return Finding(
+            "", 1.0, "no broken promise", False,
+            f"{e.plan.proposer.name} claims the same when every number of its panel is noise: it"
+            " knows the bars from elsewhere, the later ones too, or reads none.",
+        )  # fmt: skip
     return Finding(
         "", 0.0, "no broken promise", True, "It claims the same when the bars after are cut off."
     )
+
+
+def _blind(e: Evidence) -> bool:
+    """Does it claim the same on the same bars of other numbers?"""
+    panel, rng = e.plan.panel, e.rng(4)
+
+    def other(series: Any) -> Any:
+        return series * np.exp(rng.normal(size=series.shape)) * rng.choice((-1.0, 1.0))
+
+    bars = {name: other(getattr(panel, name)).abs() for name in BARS}
+    context = {name: other(series) for name, series in panel.context.items()}
+    noise = e.plan.on(replace(panel, **bars, context=context))
+    try:
+        with np.errstate(all="ignore"):  # the numbers are ours
+            then, _ = voted(noise, e.set, np.empty_like(e.claims))
+    except ContractBroken:  # it breaks on them: it reads them
+        return False
+    return np.array_equal(then[..., a.WANT], e.claims[..., a.WANT], equal_nan=True)
 
 
 def _enough_trades(e: Evidence) -> Finding:
@@ -369,10 +399,12 @@ def _paths(e: Evidence) -> Finding:
 def _plateau(e: Evidence) -> Finding:
     if not e.moments.sr > 0:
         return NOTHING_TO_KEEP
+    if not e.sweep.parameters:
+        raise NotComputable("plateau", 0, 1, "parameters")
     told = plateau(e.sweep.frame, e.sweep.parameters, SHARPE, e.chosen)
     return Finding(
         "", told.ratio, f"at least {LEAST_PLATEAU}", told.ratio >= LEAST_PLATEAU,
-        f"Its {told.neighbours} neighbours have {told.ratio:.0%} of its Sharpe in the median;"
+        f"Its {told.neighbours} neighbours have {_share(told.ratio)} of its Sharpe in the median;"
         f" {told.share_above:.0%} of them are above 0.",
     )  # fmt: skip
 
@@ -392,7 +424,7 @@ def _noisy(e: Evidence) -> Finding:
     kept = float(np.median(made)) / own
     return Finding(
         "", kept, f"at least {LEAST_KEPT}", kept >= LEAST_KEPT,
-        f"With noise of {ATR_SHARE} ATR in every price {kept:.0%} of the Sharpe is left.",
+        f"With noise of {ATR_SHARE} ATR in every price {_share(kept)} of the Sharpe is left.",
     )  # fmt: skip
 
 
@@ -403,7 +435,7 @@ def _delayed(e: Evidence) -> Finding:
     kept = e.sharpe(e.run(delay_rows(e.claims))) / own
     return Finding(
         "", kept, f"at least {LEAST_KEPT}", kept >= LEAST_KEPT,
-        f"One bar later {kept:.0%} of the Sharpe is left.",
+        f"One bar later {_share(kept)} of the Sharpe is left.",
     )  # fmt: skip
 
 
@@ -422,6 +454,11 @@ def _stressed(e: Evidence) -> Finding:
     )  # fmt: skip
 
 
+def _share(kept: float) -> str:
+    """Of a Sharpe; where nothing was traded there is none."""
+    return f"{kept:.0%}" if math.isfinite(kept) else "nothing"
+
+
 def _annual(daily: Floats, capital: float) -> Floats:
     """Annualised Sharpe ratios of daily equities (sets, days); -inf where nothing was traded."""
     ratio = sharpes(to_returns(daily.copy(), capital)) * math.sqrt(DAYS_A_YEAR)
@@ -430,7 +467,7 @@ def _annual(daily: Floats, capital: float) -> Floats:
 
 Test = Callable[[Evidence], Finding]
 TESTS: tuple[tuple[str, str, Test], ...] = (
-    ("lookahead", "reject", _lookahead),
+    (LEAK, "reject", _lookahead),
     ("trades", "trust", _enough_trades),
     ("earns after costs", "reject", _earns),
     ("probabilistic Sharpe", "trust", _psr),

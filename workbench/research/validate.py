@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,15 @@ from workbench.research.findings import PERMUTATIONS, Evidence, Finding, finding
 from workbench.research.fingerprint import digest
 from workbench.research.holdout import Opened, day, looks_at, tried_on, write_look
 from workbench.research.plan import Plan, Rule, Set
-from workbench.research.promotion import NOT_PROVEN, REJECTED, TRUSTED, VALIDATED
+from workbench.research.promotion import (
+    NOT_PROVEN,
+    REJECTED,
+    SEALED,
+    TRUSTED,
+    VALIDATED,
+    terms_of,
+)
+from workbench.research.scan import Scanned
 from workbench.research.sweep import HOLDOUT, Sweep, plan_of, sets_of, sweep_sets
 from workbench.research.trials import Clock, DataSet, utc_now
 from workbench.strategies.vote import Strategy
@@ -33,10 +41,9 @@ if TYPE_CHECKING:
     from workbench.data.snapshot import World
     from workbench.desk import Desk
 
-SEALED = "sealed days"
 STEPS = (0.75, 1.0, 1.25)
 MOST_VARIED = 3
-LEAST_SEALED_TRADES = 5
+LEAST_SEALED, LEAST_SEALED_TRADES = 0.1, 5  # a share of the bars; a few lucky days prove nothing
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +150,9 @@ def _own(plan: Plan, sets: Sequence[Set]) -> Set:
 def _at(done: Sweep, chosen: Set | None) -> int:
     if chosen is not None:
         return [dict(each) for each in done.sets].index(dict(chosen))
-    return int(done.frame["rank"].idxmin())  # also where no set has a Sharpe: then all are rejected
+    return int(
+        done.frame["rank"].to_numpy().argmin()
+    )  # also where no set has a Sharpe: then all are rejected
 
 
 def _sealed(
@@ -160,9 +169,11 @@ def _sealed(
         return finding(None, "No days were sealed; nothing is left to prove it on."), None
     days = DataSet.of(world.panel, first)
     name, journal = evidence.plan.proposer.name, desk.journal_path
-    key = digest(evidence.plan.key(evidence.set), days.first, days.last)
+    key = digest(evidence.plan.key(evidence.set), days.symbols, days.source, days.first, days.last)
     span = f"{day(days.first)} to {day(days.last)}"
-    looks = looks_at(journal, name, days)
+    share = (len(world.panel) - first) / (len(world.panel) - world.start)
+    everybodys = looks_at(journal, days)
+    looks = [look for look in everybodys if look.strategy == name]
     same = [look for look in looks if look.key == key]
     if looks and not same:
         return finding(
@@ -174,37 +185,49 @@ def _sealed(
         return finding(
             None, f"{seen:,} sets of {name} were tried on days of {span}; they are not sealed."
         ), None
+    if share < LEAST_SEALED:
+        return finding(
+            None, f"{span} is {share:.1%} of the bars; it takes {LEAST_SEALED:.0%} to prove it on."
+        ), None
     if not same and not ask:
         return finding(None, f"{span} is sealed; it is opened once."), None
     if not same and any(f.decides == "reject" and f.passed is False for f in told):
         return finding(None, f"{span} stays sealed: it is rejected without."), None
-    look = same[0] if same else _look(desk, world, what, evidence, key, days, now)
-    made = f"{span}, opened on {day(look.at)}: {look.trades:,} trades, {look.total_return:+.2%}"
-    if look.trades < LEAST_SEALED_TRADES:
+    look = same[0] if same else Opened.of(key, name, evidence.set, days)
+    if look.trades is None or look.total_return is None:
+        run = _over_sealed(desk, world, what, evidence)
+        look = write_look(journal, look, run, evidence.plan.capital, now)
+    trades, earned = look.trades or 0, look.total_return or 0.0
+    made = f"{span}, opened on {day(look.at)}: {trades:,} trades, {earned:+.2%}"
+    if others := {each.strategy for each in everybodys} - {name}:
+        made += f"; also shown to {', '.join(sorted(others))}"
+    if trades < LEAST_SEALED_TRADES:
         return finding(
-            None, f"{made}; not computable: n = {look.trades}, needs {LEAST_SEALED_TRADES} trades."
+            None, f"{made}; not computable: n = {trades}, needs {LEAST_SEALED_TRADES} trades."
         ), look
-    return finding(look.total_return > 0, f"{made}.", look.total_return), look
+    return finding(earned > 0, f"{made}.", earned), look
 
 
-def _look(
-    desk: Desk, world: World, what: Strategy | Rule, evidence: Evidence, key: str, days: DataSet,
-    now: Clock,
-) -> Opened:  # fmt: skip
-    whole = plan_of(desk, replace(world, start=len(evidence.plan.panel)), what, 0.0)
-    limits, costs = whole.terms(evidence.set)
-    done = whole.scan(whole.claims(evidence.set), limits, costs)
-    look = Opened.of(key, whole.proposer.name, evidence.set, days, done, whole.capital)
-    return write_look(desk.journal_path, look, now)
+def _over_sealed(
+    desk: Desk, world: World, what: Strategy | Rule, evidence: Evidence
+) -> Callable[[], Scanned]:
+    """The chosen set on the sealed days alone."""
+
+    def run() -> Scanned:
+        whole = plan_of(desk, replace(world, start=len(evidence.plan.panel)), what, 0.0)
+        return whole.scan(whole.claims(evidence.set), *whole.terms(evidence.set))
+
+    return run
 
 
 def _write(journal: Path, told: Validation, now: Clock) -> None:
-    plan = told.sweep.plan
+    plan, evidence = told.sweep.plan, told.evidence
     body = {
         "strategy": told.strategy, "code": plan.proposer.code,
         "parameters": {**plan.proposer.now, **told.parameters}, "verdict": told.verdict,
         "synthetic": told.synthetic, "data": asdict(told.sweep.ledger.data),
-        "tried": told.sweep.ledger.tried,
+        "terms": terms_of(plan), "tried": told.sweep.ledger.tried,
+        "seed": evidence.seed, "permutations": evidence.permutations,
         "findings": [asdict(f) for f in told.findings],
     }  # fmt: skip
     with Journal.open(journal) as rows:
