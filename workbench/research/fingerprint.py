@@ -1,6 +1,6 @@
 """What a result depends on, as one short text: code, parameters, numbers.
 
-Code counts as the files it may call: the whole package for what is ours, the folder of a plug-in.
+Code counts as the files it may call: our strategies, judges and nouns, the folder of a plug-in.
 A notebook's function has no file; it counts as its bytecode, and so in turn does everything global
 that it names: functions, classes, modules of one's own, tables. What is installed counts by name
 and version. What cannot be told from another of its kind is refused: it would be kept as the same.
@@ -59,8 +59,17 @@ def code_of(function: Callable[..., Any]) -> str:
     name = f"{getattr(root, '__module__', '')}.{getattr(root, '__qualname__', '')}"
     file = getattr(inspect.getmodule(root), "__file__", None)
     if file is None or getattr(root, "__module__", "") == "__main__":
-        return digest(name, _files(PACKAGE), function)
-    return digest(name, _files(PACKAGE), _files(_folder(Path(file).resolve())), function)
+        return digest(name, _ours(), function)
+    folder = _folder(Path(file).resolve())
+    theirs = "" if folder == PACKAGE else _files(folder)
+    return digest(name, _ours(), theirs, function)
+
+
+@functools.cache
+def _ours() -> str:
+    """What a vote or a verdict may call of this package: an edited chart makes no new strategy."""
+    parts = ("strategies", "judges", "arrays.py", "domain.py", "limits.py", "panel.py")
+    return digest([_files(PACKAGE / part) for part in parts])
 
 
 @functools.cache

@@ -370,6 +370,10 @@ def run(plan: Plan, sets: Sequence[Set], threads: int = 1) -> tuple[Floats, Floa
             lanes.put(lane)
 
     groups = _by_votes(plan, sets)
+    if threads == 1:
+        for ks in groups:
+            through(ks)
+        return figures, daily
     with ThreadPoolExecutor(threads) as pool:
         if len(groups) >= threads:
             _ = [*pool.map(through, groups)]

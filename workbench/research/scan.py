@@ -92,7 +92,7 @@ def kernel(fingerprint: str) -> Kernel:
         _ = fingerprint  # a part of numba's cache key: a changed rule is a new kernel
         n, t, busy, ended = 0, first, False, 0  # daily[:ended] are written
         peak = trough = account[a.EQUITY]
-        worst = 0.0
+        worst = bars_held = 0.0
         while t < market.shape[0]:
             if not busy:
                 t = upcoming[t]
@@ -115,7 +115,7 @@ def kernel(fingerprint: str) -> Kernel:
                     busy, held = True, 1.0
                 elif book[i, a.PENDING] != 0.0:
                     busy = True
-            figures[HELD] += held
+            bars_held += held
             equity = account[a.EQUITY]
             if equity > peak:
                 peak = trough = equity
@@ -126,6 +126,7 @@ def kernel(fingerprint: str) -> Kernel:
         for d in range(ended, len(daily)):
             daily[d] = account[a.EQUITY]
         count(fills, n, trips, figures)
+        figures[HELD] = bars_held
         figures[FINAL] = account[a.EQUITY]
         figures[DRAWDOWN] = worst
         for k in range(a.N_REASONS):

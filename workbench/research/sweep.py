@@ -253,8 +253,6 @@ def sweep_sets(
             figures[k], daily[k] = kept[key]
     left = [k for k, key in enumerate(keys) if key not in kept]
     workers = threads or os.cpu_count() or 1
-    size = min(max(-(-n // LEAST_CHUNKS), workers), CHUNK)
-    chunks = [left[at : at + size] for at in range(0, len(left), size)]
     writer = Writer.of(journal, data, now)
 
     def keep(ks: Sequence[int]) -> None:
@@ -266,7 +264,7 @@ def sweep_sets(
                 for k in range(n) if keys[k] in kept])  # fmt: skip
     done, fresh, since = n - len(left), [], ticks()
     try:
-        for ks, found in _chunks(plan, sets, chunks, workers, engine, client):
+        for ks, found in _chunks(plan, sets, left, workers, engine, client, ticks):
             figures[ks], daily[ks] = found.figures, found.daily
             notes += found.notes
             fresh += ks
@@ -316,17 +314,24 @@ def _still_true(
 
 
 def _chunks(
-    plan: Plan, sets: Sequence[Set], chunks: Sequence[Sequence[int]], workers: int,
-    engine: Engine, client: Any,
+    plan: Plan, sets: Sequence[Set], left: Sequence[int], workers: int, engine: Engine,
+    client: Any, ticks: Callable[[], float],
 ) -> Iterator[tuple[Sequence[int], Found]]:  # fmt: skip
-    """Each chunk as it is done: its set numbers and what they came to."""
-    if engine == "dask" and chunks:
+    """What is left in chunks, each as it is done: its set numbers and what they came to."""
+    size = min(max(-(-len(left) // LEAST_CHUNKS), workers), CHUNK)
+    if engine == "dask" and left:
         from workbench.research.cluster import chunks_on_dask  # noqa: PLC0415  an extra
 
+        chunks = [left[at : at + size] for at in range(0, len(left), size)]
         yield from chunks_on_dask(plan, sets, chunks, workers, client)
         return
-    for ks in chunks:
+    at = 0
+    while at < len(left):
+        ks, since = left[at : at + size], ticks()
         yield ks, Found(*run(plan, [sets[k] for k in ks], workers))
+        at += len(ks)
+        if ticks() - since < KEEP_EVERY_S / 4:
+            size *= 2  # what is so quick need not be cut so small
 
 
 def _trial(

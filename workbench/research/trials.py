@@ -122,7 +122,7 @@ class Ledger:
 
     def __repr__(self) -> str:
         years = f"{self.data.first[:10]} to {self.data.last[:10]}"
-        before = f", {self.changed} of them on an earlier version" if self.changed else ""
+        before = f", {self.changed} of them on other bars of these days" if self.changed else ""
         return f"Ledger({self.tried:,} sets tried on {years}{before}; {self.data.source})"
 
 
