@@ -3,9 +3,10 @@ twice, and nothing is believed that is no longer true."""
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -277,6 +278,11 @@ def ran() -> list[float]:
     return bars
 
 
+def slow_clock() -> Callable[[], float]:
+    """A second a look: no chunk is so quick that the next one is larger."""
+    return itertools.count().__next__
+
+
 def test_an_interrupted_sweep_goes_on_where_it_was(tmp_path: Path, world: World) -> None:
     """40 sets in chunks of 2: after 11 are done the 12th is as well. One of the 12 is tried again
     before they are believed, and the 28 others run."""
@@ -284,7 +290,9 @@ def test_an_interrupted_sweep_goes_on_where_it_was(tmp_path: Path, world: World)
     plan, sets = plan_of(desk, world, told), sets_of(MANY)
     SEEN.clear()
     with pytest.raises(KeyboardInterrupt):
-        sweep_sets(plan, sets, desk.journal_path, threads=2, progress=Stopped(11))
+        sweep_sets(
+            plan, sets, desk.journal_path, threads=2, progress=Stopped(11), ticks=slow_clock()
+        )
     assert sorted(ran()) == [*range(1, 13)]
     data = DataSet.of(plan.panel, plan.ground.first)
     assert read_ledger(desk.journal_path, data).tried == 12
@@ -301,8 +309,9 @@ def test_a_set_that_breaks_takes_no_finished_one_along(desk: Desk, world: World)
     def breaks(panel: Panel, bars: int = 3) -> Proposal:
         return above(panel, bars) if bars != 33 else above(panel, int(math.sqrt(-1.0)))
 
+    plan = plan_of(desk, world, breaks)
     with pytest.raises(ContractBroken, match=r"breaks breaks on \{'bars': 33\}: ValueError: "):
-        sweep(desk, world, breaks, MANY, threads=1)
+        sweep_sets(plan, sets_of(MANY), desk.journal_path, threads=1, ticks=slow_clock())
     data = DataSet.of(before_holdout(world).panel, FIRST)
     assert read_ledger(desk.journal_path, data).tried == 32
 

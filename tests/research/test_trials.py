@@ -114,8 +114,8 @@ def test_the_ledger_says_how_many_were_tried_and_on_what(tmp_path: Path) -> None
     newer = replace(BTC, hash="h2")
     write(journal, newer, [trial("n", newer)])
     assert repr(read_ledger(journal, newer)) == (
-        "Ledger(1,201 sets tried on 2024-01-01 to 2024-06-30, 1200 of them on other bars of these days;"
-        " binance_spot 1h, recorded)"
+        "Ledger(1,201 sets tried on 2024-01-01 to 2024-06-30, 1200 of them on other bars of these"
+        " days; binance_spot 1h, recorded)"
     )
 
 
