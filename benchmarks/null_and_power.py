@@ -29,7 +29,8 @@ from workbench.data.snapshot import World
 from workbench.desk import Desk
 from workbench.domain import Panel, Proposal
 from workbench.research.metrics import sharpes, to_returns
-from workbench.research.plan import Plan, Ruled, run
+from workbench.research.plan import Plan, run
+from workbench.research.proposers import Ruled
 from workbench.research.validate import NOT_PROVEN, REJECTED, TRUSTED, validate
 from workbench.strategies.ema_adx import ema_adx
 from workbench.strategies.indicators import ema

@@ -20,7 +20,8 @@ import pandas as pd
 
 from workbench.arrays import Bools, Floats
 from workbench.domain import Costs, Limits, Panel, Proposal
-from workbench.research.plan import Plan, Ruled
+from workbench.research.plan import Plan
+from workbench.research.proposers import Ruled
 from workbench.research.scan import Ground
 from workbench.strategies.indicators import ema
 

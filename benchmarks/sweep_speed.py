@@ -45,7 +45,8 @@ from tests.recorded import spot_panel  # noqa: E402
 from workbench.domain import Costs, Limits, Panel, Proposal  # noqa: E402
 from workbench.research import scan  # noqa: E402
 from workbench.research.metrics import summary  # noqa: E402
-from workbench.research.plan import Plan, Ruled, Set, run  # noqa: E402
+from workbench.research.plan import Plan, run  # noqa: E402
+from workbench.research.proposers import Ruled, Set  # noqa: E402
 from workbench.research.scan import Ground  # noqa: E402
 from workbench.research.sweep import sets_of, sweep_sets  # noqa: E402
 

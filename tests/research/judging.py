@@ -11,11 +11,12 @@ import numpy as np
 
 from benchmarks.null_and_power import DRIFT, follow, walk, world_of
 from tests.research.sweeping import labelled
+from tests.research.sweeping import world_of as with_news
 from workbench.data.snapshot import World
 from workbench.desk import Desk
 from workbench.domain import Panel, Proposal, Votes
 from workbench.research.findings import Finding
-from workbench.research.plan import Rule
+from workbench.research.proposers import Rule
 from workbench.research.sweep import Sweep, sweep
 from workbench.research.validate import Validation, validate
 from workbench.strategies.ema_adx import ema_adx
@@ -29,7 +30,7 @@ STRONG, ANY = 1.8 * DRIFT, {"trending", "ranging", "high_vol"}
 
 @strategy(category="trend", regimes=ANY, lookback=400)
 def averages(panel: Panel, fast: int = 24, slow: int = 96) -> Votes:
-    """Long while the close of some bars ago lies below the mean of the last of them."""
+    """Long while the mean of the last bars lies above that of more of them."""
     close = panel.close
     above = (close.rolling(fast).mean() > close.rolling(slow).mean()).to_numpy()
     return Votes.of(panel, above, np.zeros_like(above), np.full(above.shape, 70.0))
@@ -50,9 +51,9 @@ def null_world(seed: int = 2, years: float = 2.0) -> World:
 
 
 def for_votes(world: World, source: str | None = None) -> World:
-    """With the labels that a strategy's votes are muted by."""
-    panel = labelled(world.panel)
-    return replace(world, panel=panel if source is None else replace(panel, source=source))
+    """With the labels that a strategy's votes are muted by, and a headline."""
+    panel = labelled(world.panel if source is None else replace(world.panel, source=source))
+    return with_news(panel, world.start)
 
 
 def recorded(world: World, source: str = "binance_spot") -> World:
@@ -76,7 +77,7 @@ def judged(
     return validate(desk, world, what, grid or SMALL, chosen, **asked)
 
 
-def swept(desk: Desk, world: World, what: Strategy | Rule = follow, **asked: Any) -> Sweep:
+def swept(desk: Desk, world: World, what: Strategy | Rule | None = follow, **asked: Any) -> Sweep:
     return sweep(desk, world, what, asked.pop("grid", SMALL), threads=1, **asked)
 
 

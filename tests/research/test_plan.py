@@ -28,7 +28,8 @@ from workbench.domain import CARRY, Panel, Proposal, UsageError, Votes
 from workbench.errors import ContractBroken
 from workbench.research.history import run_history
 from workbench.research.metrics import summary
-from workbench.research.plan import Plan, Ruled, Voting, Whole, run
+from workbench.research.plan import Plan, run
+from workbench.research.proposers import Ruled, Voting, Whole
 from workbench.research.scan import FINAL, TRADES
 from workbench.research.sweep import sets_of
 from workbench.strategies.calibration import SHRUNK, Calibration, Curve

@@ -10,7 +10,8 @@ import pytest
 from benchmarks.null_and_power import WARM_UP, follow, walk
 from workbench.desk import Desk
 from workbench.domain import UsageError
-from workbench.research.plan import Plan, Ruled
+from workbench.research.plan import Plan
+from workbench.research.proposers import Ruled
 from workbench.research.search import search
 from workbench.research.sweep import SHARPE, sweep_sets
 from workbench.strategies.ema_adx import ema_adx

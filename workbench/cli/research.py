@@ -25,7 +25,8 @@ from workbench.errors import UsageError
 if TYPE_CHECKING:
     from workbench.data.snapshot import World
     from workbench.desk import Desk
-    from workbench.research.plan import Plan, Set
+    from workbench.research.plan import Plan
+    from workbench.research.proposers import Set
     from workbench.research.search import Space
     from workbench.strategies.vote import Strategy
 

@@ -15,7 +15,8 @@ from typing import Any
 from workbench.domain import UsageError
 from workbench.errors import WorkbenchError
 from workbench.research.fingerprint import version
-from workbench.research.plan import Found, Plan, Set, run
+from workbench.research.plan import Found, Plan, run
+from workbench.research.proposers import Set
 
 RETRIES = 2
 

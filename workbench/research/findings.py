@@ -24,8 +24,9 @@ from workbench.research.choosing import WalkForward, cross_validated, walk_forwa
 from workbench.research.computable import NotComputable
 from workbench.research.metrics import DAYS_A_YEAR, sharpes, to_returns, trades
 from workbench.research.perturb import add_noise, delay_rows, permute_bars, shift_rows
-from workbench.research.plan import Plan, Set, Voting, run, voted
+from workbench.research.plan import Plan, run, voted
 from workbench.research.promotion import LEAK
+from workbench.research.proposers import Set, Voting
 from workbench.research.replay import Replay
 from workbench.research.slippage import moved, scaled
 from workbench.research.superiority import bootstrap_mean, spa, stepm

@@ -17,7 +17,8 @@ import pandas as pd
 from workbench.domain import UsageError
 from workbench.journal import Entry, Journal
 from workbench.journal_json import to_plain
-from workbench.research.plan import Plan, parameters_of, strategy_code
+from workbench.research.plan import Plan
+from workbench.research.proposers import parameters_of, strategy_code
 from workbench.research.trials import Clock, DataSet, utc_now
 from workbench.strategies.vote import Strategy
 

@@ -15,7 +15,8 @@ import numpy as np
 
 from workbench.domain import UsageError
 from workbench.ports import Progress
-from workbench.research.plan import Plan, Set
+from workbench.research.plan import Plan
+from workbench.research.proposers import Set
 from workbench.research.sweep import SHARPE, Sweep, sweep_sets
 from workbench.research.trials import Clock, utc_now
 

@@ -31,7 +31,8 @@ from workbench.ports import Progress
 from workbench.research import scan
 from workbench.research.fingerprint import digest, version
 from workbench.research.metrics import DAYS_A_YEAR, sharpes, to_returns
-from workbench.research.plan import Found, Plan, Proposer, Rule, Ruled, Set, Voting, Whole, run
+from workbench.research.plan import Found, Plan, run
+from workbench.research.proposers import Proposer, Rule, Ruled, Set, Voting, Whole
 from workbench.research.replay import Replay
 from workbench.research.store import Kept, Store
 from workbench.research.trials import (

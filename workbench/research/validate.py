@@ -23,7 +23,7 @@ from workbench.ports import Progress
 from workbench.research.findings import PERMUTATIONS, Evidence, Finding, findings
 from workbench.research.fingerprint import digest
 from workbench.research.holdout import Opened, day, looks_at, tried_on, write_look
-from workbench.research.plan import Plan, Rule, Set
+from workbench.research.plan import Plan
 from workbench.research.promotion import (
     NOT_PROVEN,
     REJECTED,
@@ -32,6 +32,7 @@ from workbench.research.promotion import (
     VALIDATED,
     terms_of,
 )
+from workbench.research.proposers import Rule, Set
 from workbench.research.scan import Scanned
 from workbench.research.sweep import HOLDOUT, Sweep, plan_of, sets_of, sweep_sets
 from workbench.research.trials import Clock, DataSet, utc_now

@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from workbench.domain import Costs, Limits, Panel, Proposal
-from workbench.research.plan import Plan, Ruled, run
+from workbench.research.plan import Plan, run
+from workbench.research.proposers import Ruled
 from workbench.research.replay import replay
 from workbench.research.scan import Ground
 
