@@ -226,8 +226,9 @@ def test_too_few_trades_on_the_sealed_days_prove_nothing(world: World, tmp_path:
     assert len(rows(desk, OPENED)) == 1
 
 
-def test_a_loss_on_the_sealed_days_rejects(world: World, tmp_path: Path) -> None:
+def test_a_loss_on_the_sealed_days_rejects(tmp_path: Path) -> None:
     """Long from the seal on where it was not before: there it loses."""
+    world = strong_world()
     first = len(before_holdout(world).panel)
 
     def stubborn(panel: Panel, fast: int = 24, slow: int = 96) -> Proposal:

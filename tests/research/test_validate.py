@@ -31,7 +31,6 @@ from workbench.research.findings import Finding
 from workbench.research.plan import Plan
 from workbench.research.promotion import NOT_PROVEN, REJECTED, TRUSTED, VALIDATED
 from workbench.research.proposers import Ruled
-from workbench.research.proposers import Ruled
 from workbench.research.validate import neighbourhood, validate, verdict_of
 from workbench.strategies.vote import strategy
 
