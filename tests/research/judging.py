@@ -15,7 +15,7 @@ from tests.research.sweeping import world_of as with_news
 from workbench.data.snapshot import World
 from workbench.desk import Desk
 from workbench.domain import Panel, Proposal, Votes
-from workbench.research.findings import Finding
+from workbench.research.evidence import Finding
 from workbench.research.proposers import Rule
 from workbench.research.sweep import Sweep, sweep
 from workbench.research.validate import Validation, validate

@@ -24,6 +24,7 @@ from workbench.research.promotion import (
     VALIDATED,
     Standing,
     promote,
+    refuse_rejected,
     standings,
     strategy_code,
     terms_of,
@@ -218,7 +219,7 @@ def test_paper_begins_no_run_with_a_rejected_strategy_and_ends_what_was_begun(
             )  # fmt: skip
 
     say(desk, REJECTED)
-    with pytest.raises(UsageError, match=r"averages was REJECTED on 2024-05-01; leave it out of"):
+    with pytest.raises(UsageError, match="averages was REJECTED on 2024-05-01; validate"):
         trade()
     with Journal.open(desk.journal_path) as journal:
         body = {
@@ -234,3 +235,20 @@ def test_paper_begins_no_run_with_a_rejected_strategy_and_ends_what_was_begun(
     assert ended.finished
     with pytest.raises(UsageError, match="averages was REJECTED"):
         trade(another=True)
+
+
+def test_an_edit_of_its_code_does_not_undo_a_rejection(tmp_path: Path) -> None:
+    """On paper: what was rejected, edited and never validated since is refused as well."""
+    desk = desk_at(tmp_path, averages)
+    say(desk, REJECTED)
+
+    def edited(panel: Panel, fast: int = 24, slow: int = 96) -> Votes:
+        return averages.function(panel, fast=fast + 0, slow=slow)
+
+    other = replace(averages, function=edited)
+    assert strategy_code(other) != strategy_code(averages)
+    with Journal.open(desk.journal_path) as journal:
+        with pytest.raises(UsageError, match="averages was REJECTED before its code was edited"):
+            refuse_rejected(journal, [other], synthetic=True)
+        refuse_rejected(journal, [other], synthetic=False)
+        refuse_rejected(journal, [other.having(fast=12)], synthetic=True)

@@ -24,7 +24,7 @@ BTC = DataSet("h1", "binance_spot 1h, recorded", ("BTC/USDT", "ETH/USDT"), 3600,
 
 
 def trial(key: str, data: DataSet = BTC, sharpe: float = 0.1) -> Trial:
-    return Trial(key, data.hash, "follow", {"bars": 3, "why": None}, sharpe, 180, 12)
+    return Trial(key, key, data.hash, "follow", {"bars": 3, "why": None}, sharpe, 180, 12)
 
 
 def write(journal: Path, data: DataSet, trials: Sequence[Trial]) -> None:
@@ -194,3 +194,17 @@ def test_words_in_the_context_have_one_hash_in_every_process() -> None:
     )
     calm = panel.with_context(mood=pd.Series(["calm"] * len(panel), panel.index))
     assert DataSet.of(one, 1).hash == DataSet.of(other, 1).hash != DataSet.of(calm, 1).hash
+
+
+def test_the_same_run_a_bar_later_is_the_same_trial_and_on_other_coins_another(
+    tmp_path: Path,
+) -> None:
+    journal = tmp_path / "journal.db"
+    later = replace(BTC, hash="later", last="2024-07-01 00:00:00+00:00")
+    alone = replace(BTC, hash="alone", symbols=("BTC/USDT",))
+    since = replace(BTC, hash="since", first="2024-02-01 00:00:00+00:00")
+    for data, tried in ((BTC, 1), (later, 1), (alone, 2), (since, 3)):
+        write(journal, data, [replace(trial(data.hash, data), run="the same")])
+        ledger = read_ledger(journal, data)
+        assert ledger.tried == tried
+        assert data.hash in {each.data for each in ledger.trials}

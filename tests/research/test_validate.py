@@ -27,7 +27,7 @@ from tests.research.judging import (
 from tests.strategies import cheats
 from workbench.domain import Panel, Proposal, UsageError, Votes
 from workbench.journal import Journal
-from workbench.research.findings import Finding
+from workbench.research.evidence import Finding
 from workbench.research.plan import Plan
 from workbench.research.promotion import NOT_PROVEN, REJECTED, TRUSTED, VALIDATED
 from workbench.research.proposers import Ruled

@@ -136,6 +136,11 @@ def validate(
     from workbench.research.promotion import REJECTED
     from workbench.research.validate import validate as validated
 
+    if open_holdout and journal is not None:
+        raise UsageError(
+            "the sealed days are opened in the desk's own journal, or nobody would know that they"
+            " were; leave --journal away"
+        )
     desk = desk_of(config, venue, journal=journal)
     voter = _named(desk, strategy)
     with progress_bars() as progress:

@@ -35,13 +35,14 @@ VALIDATED, PROMOTED = "validation", "promotion"
 class Standing:
     """What is known of a strategy as it stands. `at` is when it was said, `terms` on which limits,
     costs and capital; `override` is the reason somebody gave for promoting it all the same, "" if
-    nobody did, and `by` who."""
+    nobody did, and `by` who; `before` is the last verdict on it whatever its code was then."""
 
     verdict: str
     at: str = ""
     by: str = ""
     override: str = ""
     terms: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
+    before: str = ""
 
     @property
     def promotable(self) -> bool:
@@ -63,9 +64,12 @@ def standing(rows: Iterable[Entry], strategy: Strategy, synthetic: bool) -> Stan
         "strategy": strategy.name, "code": strategy_code(strategy),
         "parameters": to_plain(parameters_of(strategy)), "synthetic": synthetic,
     }  # fmt: skip
-    found, rejections = Standing(NOT_VALIDATED), list[Mapping[str, Any]]()
+    found, rejections, before = Standing(NOT_VALIDATED), list[Mapping[str, Any]](), ""
     for row in rows:
-        if {name: row.body.get(name) for name in own} != own:
+        told = {name: row.body.get(name) for name in own}
+        if row.kind == VALIDATED and told == {**own, "code": told["code"]}:
+            before = row.body["verdict"]
+        if told != own:
             continue
         if row.kind == VALIDATED:
             if row.body["verdict"] == REJECTED:
@@ -77,7 +81,7 @@ def standing(rows: Iterable[Entry], strategy: Strategy, synthetic: bool) -> Stan
             found = Standing(row.body["verdict"], row.at, terms=row.body["terms"])
         elif row.kind == PROMOTED:
             found = replace(found, by=row.body["by"], override=row.body["override"])
-    return found
+    return replace(found, before=before)
 
 
 def _lifts(new: Mapping[str, Any], rejection: Mapping[str, Any]) -> bool:
@@ -150,14 +154,17 @@ def promote(
 
 
 def refuse_rejected(journal: Journal, strategies: Sequence[Strategy], synthetic: bool) -> None:
-    """Raises UsageError naming the first that was rejected, unless somebody overrode it since.
+    """Raises UsageError naming the first that was rejected, as it stands or before its code was
+    edited, unless somebody overrode it since.
 
     One that nobody validated may trade on paper: paper is where it is seen.
     """
     for name, told in standings(journal, strategies, synthetic).items():
-        if told.verdict == REJECTED and not told.promotable:
+        edited = told.verdict == NOT_VALIDATED and told.before == REJECTED
+        if (told.verdict == REJECTED or edited) and not told.override:
+            was = "was REJECTED before its code was edited" if edited else f"was {told}"
             raise UsageError(
-                f"{name} was {told}; leave it out of desk.toml, or take it on yourself:"
+                f"{name} {was}; validate it, leave it out of desk.toml, or take it on yourself:"
                 f" workbench promote {name} --override 'the reason'"
             )
 

@@ -37,7 +37,6 @@ from workbench.research.replay import Replay
 from workbench.research.store import Kept, Store
 from workbench.research.trials import (
     Clock,
-    DataSet,
     Ledger,
     Trial,
     Writer,
@@ -246,7 +245,8 @@ def sweep_sets(
     plan.check(sets)
     data = plan.data
     store = Store(journal.parent / "sweeps" / digest(data.hash, rules_fingerprint(), version()))
-    keys = [digest(data.hash, key) for key in plan.keys(sets)]
+    runs = plan.keys(sets)
+    keys = [digest(data.hash, key) for key in runs]
     figures, daily = np.empty((n, scan.FIGURES)), np.empty((n, days))
     kept, notes = _still_true(plan, sets, keys, store)
     for k, key in enumerate(keys):
@@ -256,13 +256,15 @@ def sweep_sets(
     workers = threads or os.cpu_count() or 1
     writer = Writer.of(journal, data, now)
 
+    def trial(k: int) -> Trial:
+        return _trial(plan, keys[k], runs[k], sets[k], figures[k], daily[k])
+
     def keep(ks: Sequence[int]) -> None:
         if ks:
             store.write([keys[k] for k in ks], figures[ks], daily[ks])
-            writer.add([_trial(plan, keys[k], data, sets[k], figures[k], daily[k]) for k in ks])
+            writer.add([trial(k) for k in ks])
 
-    writer.add([_trial(plan, keys[k], data, sets[k], figures[k], daily[k])
-                for k in range(n) if keys[k] in kept])  # fmt: skip
+    writer.add([trial(k) for k in range(n) if keys[k] in kept])
     done, fresh, since = n - len(left), [], ticks()
     try:
         for ks, found in _chunks(plan, sets, left, workers, engine, client, ticks):
@@ -335,12 +337,11 @@ def _chunks(
             size *= 2  # what is so quick need not be cut so small
 
 
-def _trial(
-    plan: Plan, key: str, data: DataSet, chosen: Set, figures: Floats, daily: Floats
-) -> Trial:
+def _trial(plan: Plan, key: str, run: str, chosen: Set, figures: Floats, daily: Floats) -> Trial:
     sharpe = float(sharpes(to_returns(daily[None].copy(), plan.capital))[0])
     trades = int(figures[scan.TRADES])
-    return Trial(key, data.hash, plan.proposer.name, chosen, sharpe, len(daily), trades)
+    name = plan.proposer.name
+    return Trial(key, run, plan.data.hash, name, chosen, sharpe, len(daily), trades)
 
 
 def _days(plan: Plan) -> pd.DatetimeIndex:

@@ -81,9 +81,11 @@ def _coin(symbol: str) -> str:
 
 @dataclass(frozen=True)
 class Trial:
-    """One set, run once. `sharpe` is per day, NaN if it never traded; `key` names what was run."""
+    """One set, run once. `sharpe` is per day, NaN if it never traded; `key` names what was run on
+    which data, `run` what was run whatever the data."""
 
     key: str
+    run: str
     data: str
     strategy: str
     parameters: Mapping[str, Any]
@@ -127,13 +129,23 @@ class Ledger:
 
 
 def read_ledger(journal: Path, data: DataSet) -> Ledger:
-    """Every trial in the journal on this data set's days. Empty without a journal."""
+    """Every trial in the journal on this data set's days. Empty without a journal.
+
+    The same run on two versions of one data set, a bar longer or a candle corrected, is one trial,
+    that on this version if there is one: whoever validates anew each day tries nothing new.
+    """
     trials, sets = read_trials(journal)
     near = {h: other for h, other in sets.items() if h == data.hash or other.shares(data)}
+    runs: dict[object, Trial] = {}
+    for trial in trials.values():
+        shown = near.get(trial.data)
+        if shown is None:
+            continue
+        of = trial.run, shown.source, shown.symbols, shown.timeframe_s, shown.first
+        if of not in runs or trial.data == data.hash:
+            runs[of] = trial
     return Ledger(
-        data,
-        tuple(trial for trial in trials.values() if trial.data in near),
-        tuple(other for h, other in near.items() if h != data.hash),
+        data, tuple(runs.values()), tuple(other for h, other in near.items() if h != data.hash)
     )
 
 

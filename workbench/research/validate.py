@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 from workbench.domain import UsageError
 from workbench.journal import Journal
 from workbench.ports import Progress
-from workbench.research.findings import PERMUTATIONS, Evidence, Finding, findings
+from workbench.research.evidence import PERMUTATIONS, Evidence, Finding
+from workbench.research.findings import findings
 from workbench.research.fingerprint import digest
 from workbench.research.holdout import Opened, day, looks_at, tried_on, write_look
 from workbench.research.plan import Plan
@@ -64,7 +65,8 @@ class Validation:
 
     @property
     def synthetic(self) -> bool:
-        return self.evidence.sweep.synthetic
+        """Made up, or of nobody knows where: it counts for no real market."""
+        return self.evidence.sweep.synthetic or not self.source
 
     @property
     def sweep(self) -> Sweep:

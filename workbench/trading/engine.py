@@ -139,8 +139,6 @@ def paper(
     with lease(beside(journal.path, ".lease"), holder):
         row = run_row(desk, world)
         book, first = begin(journal, row, desk, world, another)
-        if first == world.start:
-            refuse_rejected(journal, desk.strategies, world.panel.synthetic)
         voted = ballots(journal, desk, world)
         running = replace(desk, strategies=voted, journal=JournalLog(journal))
         pulse = _Pulse(
@@ -169,9 +167,11 @@ def paper(
 def begin(
     journal: Journal, row: Mapping[str, Any], desk: Desk, world: World, another: bool
 ) -> tuple[Book, int]:
-    """The book and the first bar still to be done; a new run is written down first."""
+    """The book and the first bar still to be done; a new run is written down first, unless one of
+    its strategies was rejected."""
     last = last_run(journal)
     if last is None or another:
+        refuse_rejected(journal, desk.strategies, world.panel.synthetic)
         journal.append("run", row, world.panel.index[world.start].to_pydatetime())
         return desk.book(world), world.start
     if last.body != row and {**last.body, "bars_sha256": row["bars_sha256"]} == row:
