@@ -153,9 +153,8 @@ def _own(plan: Plan, sets: Sequence[Set]) -> Set:
 def _at(done: Sweep, chosen: Set | None) -> int:
     if chosen is not None:
         return [dict(each) for each in done.sets].index(dict(chosen))
-    return int(
-        done.frame["rank"].to_numpy().argmin()
-    )  # also where no set has a Sharpe: then all are rejected
+    # Not `best_set`: where no set has a Sharpe one of them is judged all the same, and rejected.
+    return int(done.frame["rank"].to_numpy().argmin())
 
 
 def _sealed(
