@@ -49,5 +49,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     long = (
         "browser", "test_cycle_parity", "test_cli", "_cli", "00_tour", "01_", "test_runner",
         "test_journal_crash", "test_recorded_world", "test_weekly", "test_engine",
+        "test_crosscheck", "test_validate", "test_promotion", "test_cluster", "test_sweep",
     )  # fmt: skip
     items.sort(key=lambda item: not any(name in item.nodeid for name in long))
