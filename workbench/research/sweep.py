@@ -234,16 +234,8 @@ def sweep_sets(
     ticks: Callable[[], float] = time.monotonic,
 ) -> Sweep:
     """The same for a list of sets, each with the same names; see `sweep`."""
-    if engine not in get_args(Engine) or not (threads is None or threads > 0):
-        raise UsageError(
-            f"engine {engine!r} with {threads} threads; it is threads or dask, 1 or more"
-        )
-    if not sets:
-        raise UsageError("there is no set to run; name a parameter and the values to try")
-    days, n = plan.ground.trading_days, len(sets)
-    _refuse_too_many(n, _most_sets(plan))
-    plan.check(sets)
-    data = plan.data
+    _check(plan, sets, engine, threads)
+    days, n, data = plan.ground.trading_days, len(sets), plan.data
     store = Store(journal.parent / "sweeps" / digest(data.hash, rules_fingerprint(), version()))
     runs = plan.keys(sets)
     keys = [digest(data.hash, key) for key in runs]
@@ -283,6 +275,18 @@ def sweep_sets(
     frame = _frame(plan, sets, figures, returns)
     by_day = pd.DataFrame(returns.T, index=_days(plan), columns=frame.index, copy=False)
     return Sweep(plan, tuple(sets), frame, by_day, read_ledger(journal, data), notes)
+
+
+def _check(plan: Plan, sets: Sequence[Set], engine: str, threads: int | None) -> None:
+    """Raises UsageError for what cannot be run."""
+    if engine not in get_args(Engine) or not (threads is None or threads > 0):
+        raise UsageError(
+            f"engine {engine!r} with {threads} threads; it is threads or dask, 1 or more"
+        )
+    if not sets:
+        raise UsageError("there is no set to run; name a parameter and the values to try")
+    _refuse_too_many(len(sets), _most_sets(plan))
+    plan.check(sets)
 
 
 def _most_sets(plan: Plan) -> int:
