@@ -22,9 +22,10 @@ from workbench.limits import Costs, Limits
 from workbench.panel import CARRY, Panel, is_carry, parse_timeframe, underlying
 
 __all__ = [
-    "CARRY", "Bar", "Book", "Case", "Costs", "Cycle", "DataError", "Decision", "Fill", "Headline",
-    "Limits", "Order", "Panel", "Proposal", "Reason", "Regime", "Ruling", "Signal", "Snapshot",
-    "UsageError", "Verdict", "Votes", "WorkbenchError", "is_carry", "parse_timeframe", "underlying",
+    "CARRY", "Bar", "Book", "Call", "Case", "Costs", "Cycle", "DataError", "Decision", "Fill",
+    "Headline", "Judgement", "Limits", "Order", "Panel", "Proposal", "Reason", "Regime", "Ruling",
+    "Signal", "Snapshot", "UsageError", "Verdict", "Votes", "WorkbenchError", "is_carry",
+    "parse_timeframe", "underlying",
 ]  # fmt: skip
 
 
@@ -163,7 +164,13 @@ class Signal(NamedTuple):
 
 @dataclass(frozen=True)
 class Case:
-    """What a judge is shown about one wanted entry. No equity, no size, no keys."""
+    """What a judge is shown about one wanted entry. No equity, no size, no keys.
+
+    `signals` are the votes on the symbol, muted ones too, `silent` those who see it and said
+    nothing; `bracket` the stop, targets and round trip cost of the trade, as fractions; `ages` the
+    hours since each feed was heard of (infinite: never). Titles of `headlines` are sanitised, and
+    `withheld` counts those left out because they read like instructions.
+    """
 
     as_of: pd.Timestamp
     symbol: str
@@ -173,11 +180,47 @@ class Case:
     features: Mapping[str, float | None]
     headlines: tuple[Headline, ...]
     missing: tuple[str, ...]
+    silent: tuple[str, ...] = ()
+    bracket: Mapping[str, float] = field(default_factory=dict[str, float])
+    ages: Mapping[str, float] = field(default_factory=dict[str, float])
+    withheld: int = 0
+
+
+class Call(NamedTuple):
+    """One question to a model and what came of it: a verdict may stand on several.
+
+    `shown`: "numbers" (no words of strangers) or "whole"; `code`: why there is no answer, "" if
+    there is; tokens as billed; `taped`: it was read from a tape and nobody was asked.
+    """
+
+    shown: str
+    code: str = ""
+    says: str = ""
+    decision: str = ""
+    confidence: float = 0.0
+    model: str = ""
+    request_id: str = ""
+    stop_reason: str = ""
+    attempts: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    cost_usd: float = 0.0
+    latency_s: float = 0.0
+    taped: bool = False
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """A judge's answer. `confidence` is 100 x P(this bracketed trade closes net positive)."""
+    """A judge's answer. `confidence` is 100 x P(this bracketed trade closes net positive), as the
+    judge says it.
+
+    `code`: why nobody judged the case ("" if somebody did); such a verdict is a SKIP and no veto.
+    `chance`: the confidence calibrated on `outcomes` resolved trades, 0..1; None while there are
+    too few, and then it shrinks nothing. `knowledge`: may the model have known how it went (clean,
+    contaminated, unknown; "" where no model was asked).
+    """
 
     decision: Decision
     confidence: float
@@ -188,6 +231,19 @@ class Verdict:
     prompt_id: str = ""
     cost_usd: float = 0.0
     latency_s: float = 0.0
+    code: str = ""
+    model: str = ""
+    knowledge: str = ""
+    chance: float | None = None
+    outcomes: int = 0
+    calls: tuple[Call, ...] = ()
+
+
+class Judgement(NamedTuple):
+    """A case and the verdict that counts for it."""
+
+    case: Case
+    verdict: Verdict
 
 
 @dataclass(frozen=True, eq=False)
