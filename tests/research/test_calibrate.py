@@ -15,6 +15,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from workbench.calibration import unknown, wilson
 from workbench.cli.calibrate import calibrate as command
 from workbench.data.lake import Lake
 from workbench.data.snapshot import World
@@ -29,7 +30,6 @@ from workbench.research.calibrate import (
     write_calibration,
 )
 from workbench.risk.sizing import edge
-from workbench.strategies.calibration import unknown, wilson
 from workbench.strategies.vote import strategy
 
 X = "X/USDT"

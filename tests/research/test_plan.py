@@ -22,6 +22,7 @@ from tests.research.sweeping import (
 )
 from tests.rough import Rough, rough_panel
 from workbench import arrays as a
+from workbench.calibration import SHRUNK, Calibration, Curve
 from workbench.data.snapshot import World
 from workbench.desk import Desk
 from workbench.domain import CARRY, Panel, Proposal, UsageError, Votes
@@ -32,7 +33,6 @@ from workbench.research.plan import Plan, run
 from workbench.research.proposers import Ruled, Voting, Whole
 from workbench.research.scan import FINAL, TRADES
 from workbench.research.sweep import sets_of
-from workbench.strategies.calibration import SHRUNK, Calibration, Curve
 from workbench.strategies.vote import strategy
 
 TERMS = {

@@ -12,12 +12,12 @@ import pandas as pd
 import pytest
 
 from tests.trading.conftest import desk_on, run
+from workbench.calibration import wilson
 from workbench.data.lake import Lake
 from workbench.domain import Panel, Votes
 from workbench.journal import Journal
 from workbench.research.history import History, run_history
 from workbench.research.voters import agreement, regime_table, voter_table
-from workbench.strategies.calibration import wilson
 from workbench.strategies.vote import strategy
 from workbench.trading.record import Record, read_record
 

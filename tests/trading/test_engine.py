@@ -10,16 +10,16 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from workbench.judges.always import always
 
 from tests.trading.conftest import Ran, run
+from workbench.calibration import unknown
 from workbench.data.snapshot import World
 from workbench.desk import Desk
 from workbench.domain import Case, Panel, Verdict, Votes
 from workbench.errors import DataError, UsageError
 from workbench.journal import Journal, book_from
-from workbench.judges.always import always
 from workbench.research.history import run_history, why_no_trade
-from workbench.strategies.calibration import unknown
 from workbench.strategies.vote import strategy
 from workbench.trading.control import State, halt, halt_file, order
 from workbench.trading.engine import Clock, heartbeat_file

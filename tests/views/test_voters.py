@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 
 from tests.research.test_voters import TOLD
+from workbench.calibration import Calibration, Curve
 from workbench.domain import UsageError
 from workbench.research.calibrate import Calibrated, scored
 from workbench.research.voters import agreement, regime_table, voter_table
-from workbench.strategies.calibration import Calibration, Curve
 from workbench.views import voters
 
 EVIL = "<script>alert('x')</script>"

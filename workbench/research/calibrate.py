@@ -18,14 +18,7 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from workbench.data.context import made_up
-from workbench.domain import Costs, DataError, Limits, Panel, UsageError, Votes, parse_timeframe
-from workbench.files import write_whole
-from workbench.journal_json import to_plain
-from workbench.ports import Progress
-from workbench.research.outcomes import outcomes
-from workbench.strategies.ballot import cast
-from workbench.strategies.calibration import (
+from workbench.calibration import (
     EVERY,
     LEAST,
     Calibration,
@@ -38,6 +31,13 @@ from workbench.strategies.calibration import (
     walk_forward,
     wilson,
 )
+from workbench.data.context import made_up
+from workbench.domain import Costs, DataError, Limits, Panel, UsageError, Votes, parse_timeframe
+from workbench.files import write_whole
+from workbench.journal_json import to_plain
+from workbench.ports import Progress
+from workbench.research.outcomes import outcomes
+from workbench.strategies.ballot import cast
 from workbench.strategies.vote import Strategy
 
 if TYPE_CHECKING:

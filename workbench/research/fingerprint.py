@@ -68,7 +68,9 @@ def code_of(function: Callable[..., Any]) -> str:
 @functools.cache
 def _ours() -> str:
     """What a vote or a verdict may call of this package: an edited chart makes no new strategy."""
-    parts = ("strategies", "judges", "arrays.py", "domain.py", "limits.py", "panel.py")
+    parts = (
+        "strategies", "judges", "arrays.py", "calibration.py", "domain.py", "limits.py", "panel.py",
+    )  # fmt: skip
     return digest([_files(PACKAGE / part) for part in parts])
 
 

@@ -25,9 +25,9 @@ from workbench.research.replay import claims_array
 from workbench.strategies.vote import Strategy, regime_size
 
 if TYPE_CHECKING:
+    from workbench.calibration import Calibration
     from workbench.data.snapshot import World
     from workbench.desk import Desk
-    from workbench.strategies.calibration import Calibration
 Rule = Callable[..., Proposal]
 """Of a panel and parameters: what to claim where, unjudged."""
 Set = Mapping[str, Any]

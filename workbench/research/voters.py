@@ -13,10 +13,10 @@ from typing import Any, Protocol
 
 import pandas as pd
 
+from workbench.calibration import wilson
 from workbench.domain import Regime
 from workbench.research.history import History
 from workbench.research.metrics import trades
-from workbench.strategies.calibration import wilson
 
 REGIMES = tuple(r.name.lower() for r in (*list(Regime)[1:], Regime.UNKNOWN))
 RATES = ("closed", "wins", "hit rate", "low", "high")

@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.arrays import Bools, Floats, Ints
+from workbench.calibration import Calibration
 from workbench.domain import (
     Panel,
     Proposal,
@@ -31,7 +32,6 @@ from workbench.domain import (
 )
 from workbench.errors import ContractBroken, WorkbenchError
 from workbench.ports import Voter
-from workbench.strategies.calibration import Calibration
 from workbench.strategies.regime import SIZE
 
 CATEGORIES = ("trend", "reversion", "event")

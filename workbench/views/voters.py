@@ -13,9 +13,9 @@ import pandas as pd
 import plotly.graph_objects as go
 from pandas.io.formats.style import Styler
 
+from workbench.calibration import reliability as binned
 from workbench.domain import UsageError
 from workbench.research.calibrate import Calibrated
-from workbench.strategies.calibration import reliability as binned
 from workbench.views.charts import BLUE, GREY, finished
 from workbench.views.tables import Made, caption, styled
 

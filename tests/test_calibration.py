@@ -10,8 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from workbench.domain import DataError
-from workbench.strategies.calibration import (
+from workbench.calibration import (
     LEAST,
     Calibration,
     Curve,
@@ -27,6 +26,7 @@ from workbench.strategies.calibration import (
     walk_forward,
     wilson,
 )
+from workbench.domain import DataError
 
 DAY = pd.Timedelta(days=1)
 START = pd.Timestamp("2023-01-01", tz="UTC").as_unit("us")
