@@ -96,9 +96,7 @@ class ModelServer:
         self._always = RIGHT
         self._lock = threading.Lock()
         self._closed = threading.Event()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._server.daemon_threads = True
-        self._server.handle_error = lambda *_: None  # a caller that hangs up is what tests do
+        self._server = _Server(("127.0.0.1", 0), _handler(self))
 
     @property
     def url(self) -> str:
@@ -193,6 +191,14 @@ class ModelServer:
         right = {"type": "succeeded", "message": self._message(asked)}
         result = self.batch_results.get(each["custom_id"], right)
         return json.dumps({"custom_id": each["custom_id"], "result": result}) + "\n"
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128  # with the usual 5, a sixth caller at once waits a second
+
+    def handle_error(self, *_: object) -> None:
+        """A caller that hangs up is what tests do."""
 
 
 def _handler(server: ModelServer) -> type[BaseHTTPRequestHandler]:

@@ -1,8 +1,8 @@
 """Claude, one attempt at a time or many in a batch. The only file that knows Anthropic's client.
 
 Of that client only the sending is used. Its own retries, its lenient reading of responses, its
-search for credentials, its telemetry and what it takes from the environment are left out, and a
-redirect is not followed.
+search for credentials, its telemetry and what it takes from the environment (but for a proxy and
+certificates, which are the network's) are left out, and a redirect is not followed.
 """
 
 from __future__ import annotations

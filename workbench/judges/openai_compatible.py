@@ -3,7 +3,7 @@ llama.cpp. The only file that knows OpenAI's client, which is an extra.
 
 Such a server may take the schema and ignore it, leave the usage out, or count a model's thinking
 only in the total: nothing here relies on its word. Like the other provider it takes nothing from
-the environment, tries once, and follows no redirect.
+the environment but the network's own settings, tries once, and follows no redirect.
 """
 
 from __future__ import annotations
@@ -89,7 +89,6 @@ class OpenAI:
         )
         # the constructor takes these from the environment whatever it is given
         self._client.organization = self._client.project = None
-        self._client.admin_api_key = None
         self._client._custom_headers = {}
 
     async def send(self, request: Request) -> Said:
