@@ -14,7 +14,7 @@ from workbench.data.lake import Lake
 from workbench.data.snapshot import World
 from workbench.desk import Desk, Source, load_desk
 from workbench.domain import Limits, UsageError
-from workbench.judges.always import always
+from workbench.judges.constant import always
 from workbench.judges.rubric import rubric
 from workbench.research.calibrate import calibrate, write_calibration
 from workbench.strategies.ema_adx import ema_adx

@@ -21,7 +21,7 @@ _HOME = {
     # judge
     "Case": "domain", "Verdict": "domain", "wanted": "strategies.vote",
     "build_cases": "judges.case",
-    "rubric": "judges.rubric", "always": "judges.always",
+    "rubric": "judges.rubric", "always": "judges.constant",
     # risk and execution
     "Limits": "domain", "Costs": "domain", "Reason": "domain", "Proposal": "domain",
     "Book": "domain",

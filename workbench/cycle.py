@@ -9,7 +9,8 @@ last bit. Modes differ only by the objects in the Desk: nothing here asks which 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -23,24 +24,27 @@ from workbench.domain import (
     Cycle,
     Decision,
     Fill,
+    Judgement,
     Limits,
     Order,
     Panel,
     Proposal,
     Reason,
     Ruling,
+    Signal,
     Snapshot,
     UsageError,
     Verdict,
 )
 from workbench.execution.fills import apply_fill, observe
-from workbench.judges.case import build_cases, case_hash
-from workbench.ports import Desk
+from workbench.judges.case import bracket_of, build_cases, case_hash
+from workbench.ports import Desk, Judge
 from workbench.risk.correlation import HISTORY_DAYS, DailyFacts, daily_facts, too_close
 from workbench.risk.gate import answer_claims, breaker, fresh, new_day
-from workbench.risk.sizing import within
-from workbench.strategies.vote import ask, propose, wanted
+from workbench.risk.sizing import edge, within
+from workbench.strategies.vote import ask, propose, silent, told_fault, wanted
 
+ENTRY = "entry"
 BLOCK = 1024  # rows interleaved at a time: a block stays in the cache
 
 
@@ -50,21 +54,22 @@ def cycle(book: Book, snapshot: Snapshot, desk: Desk) -> Book:
     fills = desk.broker.fills(book, bar, desk.limits, desk.costs)  # 5 since the last close
     book = settle(book, bar, fills, desk.limits)
     signals, faults = ask(desk.strategies, snapshot)  # 2 they vote alone
-    cases = build_cases(snapshot, signals, wanted(signals, book.symbols, desk.quorum))
-    verdicts = desk.judge(cases)  # 3 may veto or shrink
-    judged = multipliers(cases, verdicts, desk.reduce)
-    proposal = propose(signals, judged, book.symbols, regime_codes(snapshot), desk.quorum)
+    desk.broker.execute(leaving(book, signals))  # 5 an exit waits for no judge
+    wants = askable(signals, book.symbols, desk)
+    judged = hear(desk.judge, cases_of(snapshot, signals, wants, desk), desk.reduce)  # 3 may veto
+    shares = multipliers(judged, wants, desk)
+    proposal = propose(signals, shares, book.symbols, regime_codes(snapshot), desk.quorum)
     ruling = gate(book, bar, proposal, desk.limits, desk.costs)  # 4 has the last word
-    desk.broker.execute(ruling.orders)  # 5 bars, a sandbox or an exchange
+    desk.broker.execute([o for o in ruling.orders if o.kind == ENTRY])  # 5 bars or an exchange
     desk.journal.append(
         Cycle(
             as_of=snapshot.as_of,
             fills=tuple(fills),
             signals=tuple(signals),
-            verdicts=tuple(verdicts),
+            verdicts=tuple(verdict for _, verdict in judged),
             ruling=ruling,
             source=snapshot.panel.source,
-            cases={case_hash(case): case for case in cases},
+            cases={verdict.case_hash: case for case, verdict in judged},
             marks=dict(zip(book.symbols, bar.market[0, :, a.MARK].tolist(), strict=True)),
             faults=faults,
         )
@@ -116,27 +121,86 @@ def _orders(book: Book) -> list[Order]:
     for symbol, position in zip(book.symbols, book.positions, strict=True):
         pending = float(position[a.PENDING])
         if position[a.EXIT_ASKED] != 0.0:
-            side = "sell" if position[a.SIDE] > 0 else "buy"
-            orders.append(Order(symbol, side, None, "exit"))
+            orders.append(_exit(symbol, position))
         elif pending != 0.0:
             side = "buy" if pending > 0 else "sell"
-            orders.append(Order(symbol, side, abs(pending), "entry"))
+            orders.append(Order(symbol, side, abs(pending), ENTRY))
     return orders
 
 
-def multipliers(
-    cases: Sequence[Case], verdicts: Sequence[Verdict], reduce: float
-) -> dict[str, float]:
-    """What each judged symbol keeps of its size, 0..1. A case without an answer is absent, which
-    the proposal takes for 0."""
-    return {
-        case.symbol: kept(verdict, reduce) for case, verdict in answers(cases, verdicts, reduce)
-    }
+def leaving(book: Book, signals: Sequence[Signal]) -> list[Order]:
+    """The exits that the gate will order whatever a judge says: those asked for at this close, and
+    those that still wait for a price."""
+    asked = {signal.symbol for signal in signals if signal.exit}
+    return [
+        _exit(symbol, position)
+        for symbol, position in zip(book.symbols, book.positions, strict=True)
+        if position[a.EXIT_ASKED] != 0.0 or (symbol in asked and position[a.SIDE] != 0.0)
+    ]
+
+
+def _exit(symbol: str, position: Floats) -> Order:
+    return Order(symbol, "sell" if position[a.SIDE] > 0 else "buy", None, "exit")
+
+
+# --- layer 3: what is asked, and what an answer may do -------------------------------------------
+
+
+def askable(
+    signals: Sequence[Signal], symbols: Sequence[str], desk: Desk
+) -> dict[str, tuple[int, float]]:
+    """Side and confidence of what the votes want, but for shorts where the gate takes none: nobody
+    is asked about what cannot be."""
+    wants = wanted(signals, symbols, desk.quorum)
+    return {s: want for s, want in wants.items() if want[0] > 0 or desk.limits.allow_short}
+
+
+def cases_of(
+    snapshot: Snapshot, signals: Sequence[Signal], wants: Mapping[str, tuple[int, float]],
+    desk: Desk,
+) -> list[Case]:  # fmt: skip
+    """The cases of one close, as any judge of this desk is shown them."""
+    quiet = silent(desk.strategies, signals, list(wants))
+    return build_cases(snapshot, signals, wants, quiet, bracket_of(desk.limits, desk.costs))
+
+
+def hear(judge: Judge, cases: Sequence[Case], reduce: float) -> list[Judgement]:
+    """Every case with the verdict that counts for it. A judge that raises has answered nothing,
+    and a case without an answer is skipped with a code that says so."""
+    said: Sequence[Verdict] = ()
+    code, why = "NO_ANSWER", "the judge gave no answer"
+    if cases:
+        try:
+            said = list(judge(cases))
+        except (Exception, SystemExit) as fault:  # noqa: BLE001  whatever it raises, exits and the other layers go on
+            code, why = "ERROR", f"the judge broke ({told_fault(fault)})"
+    heard = {verdict.case_hash: verdict for _, verdict in answers(cases, said, reduce)}
+    return [
+        Judgement(case, _sound(heard.get(hashed)) or _unanswered(hashed, code, why))
+        for case in cases
+        for hashed in [case_hash(case)]
+    ]
+
+
+def _sound(verdict: Verdict | None) -> Verdict | None:
+    """The verdict, a broken one as nobody's: what it says could not even be written down."""
+    if verdict is None:
+        return None
+    said: list[Any] = [verdict.decision, verdict.rationale, verdict.source, verdict.code]
+    told: list[Any] = [verdict.confidence, verdict.cost_usd, verdict.latency_s, verdict.chance or 0]
+    fine = all(isinstance(word, str) for word in [*said, verdict.model, verdict.knowledge])
+    if fine and all(isinstance(n, int | float) for n in told) and said[0] in set(Decision):
+        return verdict
+    return _unanswered(verdict.case_hash, "INVALID", "the judge's answer is none")
+
+
+def _unanswered(hashed: str, code: str, why: str) -> Verdict:
+    return Verdict(Decision.SKIP, 0.0, f"Not judged, {code}: {why}.", "nobody", hashed, code=code)
 
 
 def answers(
     cases: Sequence[Case], verdicts: Sequence[Verdict], reduce: float
-) -> list[tuple[Case, Verdict]]:
+) -> list[Judgement]:  # fmt: skip
     """Each answered case with its verdict, the strictest if there are several; an answer to no
     case of ours is ignored."""
     asked = {case_hash(case): case for case in cases}
@@ -147,11 +211,32 @@ def answers(
         known = strictest.get(verdict.case_hash, verdict)
         if kept(verdict, reduce) <= kept(known, reduce):
             strictest[verdict.case_hash] = verdict
-    return [(asked[hashed], verdict) for hashed, verdict in strictest.items()]
+    return [Judgement(asked[hashed], verdict) for hashed, verdict in strictest.items()]
+
+
+def multipliers(
+    judged: Sequence[Judgement], wants: Mapping[str, tuple[int, float]], desk: Desk
+) -> dict[str, float]:
+    """What each judged symbol keeps of its size, 0..1; one that is absent gets none."""
+    return {case.symbol: share(verdict, wants[case.symbol][1], desk) for case, verdict in judged}
+
+
+def share(verdict: Verdict, confidence: float, desk: Desk) -> float:
+    """What a verdict leaves of the size that the votes' confidence (0-100) has earned: its
+    decision's share, and no more than its own chance would have earned, once that is calibrated."""
+    left = kept(verdict, desk.reduce)
+    if left == 0.0 or verdict.chance is None:
+        return left
+    voted = edge(confidence, desk.limits, desk.costs)
+    earned = edge(100.0 * within(verdict.chance, 1.0), desk.limits, desk.costs)
+    return left * min(earned / voted, 1.0) if voted > 0.0 else 0.0
 
 
 def kept(verdict: Verdict, reduce: float) -> float:
-    """The share of its size that a verdict leaves; anything but PROCEED and REDUCE leaves none."""
+    """The share that a decision leaves; anything but PROCEED and REDUCE, or one that nobody made,
+    leaves none."""
+    if verdict.code:
+        return 0.0
     if verdict.decision == Decision.PROCEED:
         return 1.0
     return within(reduce, 1.0) if verdict.decision == Decision.REDUCE else 0.0

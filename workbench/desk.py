@@ -7,8 +7,10 @@ never by a branch elsewhere. It reads configuration and wires; it decides nothin
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from datetime import UTC, datetime
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,11 +32,19 @@ from workbench.domain import (
     underlying,
 )
 from workbench.execution.bar_broker import BarBroker
+from workbench.judges.options import Place
 from workbench.judges.rubric import rubric
 from workbench.ports import Broker, Judge, Log, Progress
 from workbench.research.calibrate import read_calibration
 from workbench.risk.correlation import HISTORY_DAYS
-from workbench.settings import AUTO, CONFIG, FeedTable, journal_path, read_settings
+from workbench.settings import (
+    AUTO,
+    CONFIG,
+    FeedTable,
+    JudgeTable,
+    journal_path,
+    read_settings,
+)
 from workbench.strategies.regime import HISTORY_DAYS as REGIME_DAYS
 from workbench.strategies.regime import with_regime
 from workbench.strategies.vote import Strategy
@@ -190,7 +200,7 @@ def load_desk(
     table, data = settings.desk, settings.data
     parts: dict[str, Any] = {
         "strategies": tuple(_plugin("strategies", name) for name in table.strategies),
-        "judge": load_judge(table.judge),
+        "judge": load_judge(table.judge, path),
         "limits": Limits(**settings.limits.model_dump()),
         "costs": Costs(**settings.costs.model_dump()),
         "reduce": table.reduce,
@@ -211,9 +221,39 @@ def _place(lake: str, folder: Path) -> str | Path:
     return lake if "://" in lake else folder / lake
 
 
-def load_judge(name: str) -> Judge:
-    """An installed judge by name. Raises UsageError naming the nearest one."""
-    return _plugin("judges", name)
+def load_judge(name: str, path: str | Path | None = None, *, mode: str = "") -> Judge:
+    """A judge by name: an installed one, or one of [judges.NAME], with its options. `mode` takes
+    the place of a model's own: replay, record, or refresh.
+
+    Raises UsageError naming the judge, the option and the nearest valid one.
+    """
+    options = load_judge_options(name, path)
+    if options is None:
+        return _plugin("judges", _adapter(name, path)[0])
+    return (replace(options, mode=mode) if mode else options).judge(judge_place(path))
+
+
+def judge_place(path: str | Path | None = None) -> Place:
+    """The folder of the desk.toml, the process's environment and its clock."""
+    file = Path(path) if path is not None else Path(CONFIG)
+    return Place(file.parent if file.is_file() else Path(), os.environ, lambda: datetime.now(UTC))
+
+
+def load_judge_options(name: str, path: str | Path | None = None) -> Any:
+    """The options of a judge that has any, None for one that is a plain function."""
+    adapter, options = _adapter(name, path)
+    kind = _plugin("judges", adapter)
+    if not isinstance(kind, type):
+        if options:
+            raise UsageError(f"judges.{name}: {adapter} has no options; leave {min(options)} out")
+        return None
+    return _built(f"judges.{name}", kind, options)
+
+
+def _adapter(name: str, path: str | Path | None) -> tuple[str, dict[str, Any]]:
+    file = Path(path) if path is not None else Path(CONFIG)
+    table = read_settings(file if file.is_file() else None).judges.get(name, JudgeTable())
+    return table.adapter or name, table.options
 
 
 def load_schedule(path: str | Path = CONFIG) -> tuple[Job, ...]:
@@ -247,22 +287,39 @@ def _feed(name: str, table: FeedTable) -> Feed:
     """Raises UsageError naming the feed, whatever it is that its adapter refuses."""
     try:
         kind = _plugin("feeds", table.adapter or name)
-        _refuse_unknown(table.options, [each.name for each in fields(kind)])
-        feed: Feed = TypeAdapter(kind).validate_python(table.options)
+    except UsageError as wrong:
+        raise UsageError(f"feeds.{name}: {wrong}") from None
+    feed: Feed = _built(f"feeds.{name}", kind, table.options)
+    try:
         _ = feed.about, feed.series()  # some options are looked at only here
-    except ValidationError as wrong:
-        first = wrong.errors(include_url=False)[0]
-        said = first.get("ctx", {}).get("error", first["msg"])  # an adapter's own words
-        where = "".join(f"{part}: " for part in first["loc"])
-        raise UsageError(f"feeds.{name}: {where}{said}") from None
     except UsageError as wrong:
         raise UsageError(f"feeds.{name}: {wrong}") from None
     except Exception as bug:
-        raise UsageError(
-            f"feeds.{name}: its adapter breaks ({type(bug).__name__}: {bug}); mend it, or set"
-            " enabled = false"
-        ) from bug
+        raise _broken(f"feeds.{name}", bug) from bug
     return feed
+
+
+def _built(where: str, kind: type, options: Mapping[str, Any]) -> Any:
+    """An adapter with its options. Raises UsageError naming the one it refuses."""
+    try:
+        _refuse_unknown(options, [each.name for each in fields(kind)])
+        return TypeAdapter(kind).validate_python(options)
+    except ValidationError as wrong:
+        first = wrong.errors(include_url=False)[0]
+        said = first.get("ctx", {}).get("error", first["msg"])  # an adapter's own words
+        option = "".join(f"{part}: " for part in first["loc"])
+        raise UsageError(f"{where}: {option}{said}") from None
+    except UsageError as wrong:
+        raise UsageError(f"{where}: {wrong}") from None
+    except Exception as bug:
+        raise _broken(where, bug) from bug
+
+
+def _broken(where: str, bug: Exception) -> UsageError:
+    return UsageError(
+        f"{where}: its adapter breaks ({type(bug).__name__}: {bug}); mend it, or leave"
+        " it out of desk.toml (a feed: enabled = false)"
+    )
 
 
 def _refuse_unknown(options: Mapping[str, Any], known: Sequence[str]) -> None:

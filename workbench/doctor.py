@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from importlib.metadata import EntryPoint
 
     from workbench.desk import Desk
-    from workbench.domain import Panel
+    from workbench.domain import Case, Panel
+    from workbench.judges.options import ModelOptions, Place
 
 PACKAGES = (
     "numpy", "pandas", "numba", "TA-Lib", "polars", "pyarrow", "SQLAlchemy", "pydantic",
@@ -43,6 +45,51 @@ def examine(load: Callable[[], Desk]) -> list[Finding]:
     except WorkbenchError as wrong:
         return [*found, Finding("configuration", False, str(wrong))]
     return [*found, Finding("configuration", True, "valid"), _lake(desk), _journal(desk)]
+
+
+def examine_judge(options: ModelOptions, place: Place, name: str) -> Finding:
+    """Ask the model about one made-up case, for real: paid from the budget, kept on no tape."""
+    from workbench.judges.answer import read_answer
+    from workbench.judges.model_judge import NUMBERS, keyed, question
+    from workbench.judges.models import retiring
+    from workbench.judges.provider import Refused
+
+    what = f"judge {name}"
+    lacking = options.wanting(place.environ)
+    if lacking:
+        return Finding(what, False, f"not asked: {lacking} is not set, so the judge is the RUBRIC")
+    try:
+        terms = options.terms(place)
+        asked = question(terms, keyed(terms, trial_case(place.now())), NUMBERS)
+        with options.live(place, terms.model) as live:
+            (reply,) = live.ask([asked])
+        if reply.said is None or reply.code:
+            return Finding(what, False, f"{terms.label}: {reply.code}: {reply.says}")
+        answer = read_answer(reply.said.text, asked.shown_ids)
+    except (WorkbenchError, Refused) as wrong:
+        return Finding(what, False, str(wrong))
+    said = reply.said
+    told = (
+        f"{said.model} answered {answer.decision} at {answer.confidence} in {reply.latency_s:.1f} s"
+    )
+    cost = f"it cost {reply.cost_nano_usd / 1e9:.6f} USD, prompt {terms.prompt.id}"
+    warned = retiring(terms.model, place.now().date())
+    return Finding(what, not warned, "; ".join(filter(None, [told, cost, warned])))
+
+
+def trial_case(now: datetime) -> Case:
+    """An entry that nobody wants, to ask a judge about. SYNTHETIC."""
+    import pandas as pd
+
+    from workbench.domain import Case, Costs, Limits, Signal
+    from workbench.judges.case import bracket_of
+
+    return Case(
+        as_of=pd.Timestamp(now).floor("h"), symbol="TRIAL/USDT", side=1,
+        signals=(Signal("made_up", "trend", "TRIAL/USDT", 1, 55.0),), regime="ranging",
+        features={"return_24h": 0.01, "return_7d": -0.02, "volatility_24h": 0.5},
+        headlines=(), missing=("funding",), bracket=bracket_of(Limits(), Costs()),
+    )  # fmt: skip
 
 
 def _python() -> Finding:

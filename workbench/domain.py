@@ -166,10 +166,10 @@ class Signal(NamedTuple):
 class Case:
     """What a judge is shown about one wanted entry. No equity, no size, no keys.
 
-    `signals` are the votes on the symbol, muted ones too, `silent` those who see it and said
-    nothing; `bracket` the stop, targets and round trip cost of the trade, as fractions; `ages` the
-    hours since each feed was heard of (infinite: never). Titles of `headlines` are sanitised, and
-    `withheld` counts those left out because they read like instructions.
+    `signals` are the votes on the symbol, muted ones too, `silent` those who see it, read no words
+    and said nothing; `bracket` the stop, targets and round trip cost of the trade, as fractions;
+    `ages` the hours since each feed was heard of (infinite: never). Titles of `headlines` are
+    sanitised, and `withheld` counts those left out because they read like instructions.
     """
 
     as_of: pd.Timestamp

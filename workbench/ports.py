@@ -23,7 +23,8 @@ from workbench.domain import (
 )
 
 Judge = Callable[[Sequence[Case]], list[Verdict]]
-"""Takes all cases of a bar at once; a case without an answer is not traded."""
+"""Takes all cases of a bar at once; a case without an answer is not traded. It may raise, which is
+no answer; what it must not do is take for ever: a judge that waits has a deadline of its own."""
 
 Progress = Callable[[int, int, str], None]
 """Told how many of how many are done, and of what."""
@@ -34,13 +35,18 @@ class Voter(Protocol):
 
     @property
     def name(self) -> str: ...
+    @property
+    def trades(self) -> str: ...
+    @property
+    def from_text(self) -> bool: ...
 
     def signals(self, snapshot: Snapshot, /) -> list[Signal]: ...
 
 
 class Broker(Protocol):
     """Whoever fills orders. `fills` tells what happened since the last close, each fill once;
-    `execute` sends this close's orders, and what comes of them is told by a later `fills`."""
+    `execute` sends orders of this close, its exits first and, once they are judged, its entries.
+    What comes of them is told by a later `fills`."""
 
     def fills(self, book: Book, bar: Bar, limits: Limits, costs: Costs) -> list[Fill]: ...
 

@@ -65,6 +65,18 @@ class FeedTable(BaseModel):
         return dict(self.model_extra or {})
 
 
+class JudgeTable(BaseModel):
+    """A judge by a name of one's own: which adapter (by default the one of its name), and that
+    adapter's options."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    adapter: str = ""
+
+    @property
+    def options(self) -> dict[str, Any]:
+        return dict(self.model_extra or {})
+
+
 class _JobTable(_Table):
     cron: str
     command: tuple[str, ...]
@@ -101,6 +113,7 @@ class Settings(BaseSettings):
     costs: _CostsTable = Field(default_factory=_CostsTable)  # type: ignore[valid-type]
     schedule: dict[str, _JobTable] = Field(default_factory=_jobs)
     feeds: dict[str, FeedTable] = Field(default_factory=dict)
+    judges: dict[str, JudgeTable] = Field(default_factory=dict)
 
     @classmethod
     def settings_customise_sources(
@@ -139,6 +152,12 @@ def journal_path(path: str | Path | None) -> Path:
         raise UsageError(f"{file} is not there; leave --config away to use the defaults")
     there = file.is_file()
     return (file.parent if there else Path()) / read_settings(file if there else None).desk.journal
+
+
+def judge_name(path: str | Path | None) -> str:
+    """The judge of a desk.toml, or of none. Raises UsageError as `read_settings`."""
+    file = Path(path) if path is not None else Path(CONFIG)
+    return read_settings(file if file.is_file() else None).desk.judge
 
 
 def _nearest(location: Sequence[int | str]) -> str:

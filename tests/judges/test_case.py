@@ -63,10 +63,10 @@ def test_the_hash_is_the_same_in_any_process(seed: str) -> None:
 
 def test_the_hash_is_of_readable_sorted_json_that_names_its_schema() -> None:
     content = json.loads(canonical(RICH))
-    assert content["schema"] == 2
+    assert content["schema"] == 3
     assert content["as_of"] == "2024-03-05T12:00:00Z"
     assert list(content) == sorted(content)
-    assert any("Märkte fallen" in headline[3] for headline in content["headlines"])
+    assert any("Märkte fallen" in headline["title"] for headline in content["headlines"])
     assert len(case_hash(RICH)) == 64
 
 
@@ -117,6 +117,10 @@ CHANGES: dict[str, dict[str, object]] = {
     "missing": {"missing": ("mvrv",)},
     "no headline": {"headlines": ()},
     "no signal": {"signals": ()},
+    "silent": {"silent": ("macro_trend",)},
+    "bracket": {"bracket": {"stop": 0.02}},
+    "ages": {"ages": {"funding": 3.0}},
+    "withheld": {"withheld": 1},
 } | {
     f"headline {name}": {"headlines": (NEWS._replace(**{name: value}), *RICH.headlines[1:])}
     for name, value in (
@@ -147,6 +151,7 @@ def test_texts_cannot_pretend_to_be_the_structure_around_them() -> None:
 def test_a_case_has_no_place_for_money_or_size() -> None:
     assert {field.name for field in fields(Case)} == {
         "as_of", "symbol", "side", "signals", "regime", "features", "headlines", "missing",
+        "silent", "bracket", "ages", "withheld",
     }  # fmt: skip
 
 

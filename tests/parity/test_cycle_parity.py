@@ -55,6 +55,9 @@ class Tape:
     confidence: np.ndarray
     leave: np.ndarray
     decisions: np.ndarray
+    name: str = "tape"
+    trades: str = "spot"
+    from_text: bool = False
 
     @classmethod
     def of(cls, panel: Panel, seed: int, density: float) -> Tape:

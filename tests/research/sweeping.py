@@ -13,7 +13,7 @@ from workbench.arrays import Floats
 from workbench.data.snapshot import World
 from workbench.desk import Desk
 from workbench.domain import Limits, Panel, Proposal, Votes
-from workbench.judges.always import always
+from workbench.judges.constant import always
 from workbench.strategies.vote import strategy
 
 FIRST = 40

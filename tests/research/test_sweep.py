@@ -32,7 +32,7 @@ from workbench.desk import Desk, Source
 from workbench.domain import Costs, DataError, Limits, Panel, Proposal, Reason, UsageError, Votes
 from workbench.errors import ContractBroken
 from workbench.journal import Journal
-from workbench.judges.always import always
+from workbench.judges.constant import always
 from workbench.judges.rubric import rubric
 from workbench.research.fingerprint import digest, version
 from workbench.research.history import run_history

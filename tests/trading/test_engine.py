@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from workbench.judges.always import always
 
 from tests.trading.conftest import Ran, run
 from workbench.calibration import unknown
@@ -19,6 +18,7 @@ from workbench.desk import Desk
 from workbench.domain import Case, Panel, Verdict, Votes
 from workbench.errors import DataError, UsageError
 from workbench.journal import Journal, book_from
+from workbench.judges.constant import always
 from workbench.research.history import run_history, why_no_trade
 from workbench.strategies.vote import strategy
 from workbench.trading.control import State, halt, halt_file, order

@@ -48,7 +48,7 @@ def desk_of(
 
     desk = load_desk(config, venue=venue, calibrated=calibrated)
     if judge is not None:
-        desk = replace(desk, judge=load_judge(judge))
+        desk = replace(desk, judge=load_judge(judge, config))
     if journal is not None:
         desk = replace(desk, journal_path=journal)
     _say_if_halted(desk.journal_path)

@@ -1,7 +1,8 @@
 """The case a judge is shown: numbers, headlines and ids of one wanted entry, canonical and hashed.
 
 Equity, size and keys are not in it: there is nothing to leak and nothing to size. Two cases with
-the same content have the same bytes in any process, so a verdict can be recorded and replayed.
+the same content have the same bytes in any process, so a verdict can be recorded and replayed. What
+a model reads is made from those bytes alone, once whole and once without a stranger's word.
 """
 
 from __future__ import annotations
@@ -10,26 +11,43 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from workbench.domain import Case, DataError, Panel, Regime, Signal, Snapshot
+from workbench.domain import (
+    Case,
+    Costs,
+    DataError,
+    Headline,
+    Limits,
+    Panel,
+    Regime,
+    Signal,
+    Snapshot,
+)
+from workbench.judges.sanitise import name, title
 
-SCHEMA = 2
+SCHEMA = 3
+NEWS = "headlines"  # the feed of strangers' words
+_OF_WORDS = ("sentiment", "odds.")  # features that are read from words, or named by a stranger
 
 
 def build_cases(
-    snapshot: Snapshot, signals: Sequence[Signal], wants: Mapping[str, tuple[int, float]]
+    snapshot: Snapshot,
+    signals: Sequence[Signal],
+    wants: Mapping[str, tuple[int, float]],
+    silent: Mapping[str, Sequence[str]] | None = None,
+    bracket: Mapping[str, float] | None = None,
 ) -> list[Case]:
-    """One case for every symbol the votes want. Raises DataError on knowledge from the future."""
-    late = [h for h in snapshot.headlines if h.available_at > snapshot.as_of]
-    if late:
-        raise DataError(
-            f"headline {late[0].id} is available at {late[0].available_at}, after the close it"
-            f" would decide ({snapshot.as_of}); the news feed's available_at is wrong"
-        )
+    """One case for every symbol the votes want; `silent` names who said nothing, by symbol.
+
+    Raises DataError on knowledge from the future, whichever feed it came from.
+    """
+    _refuse_the_future(snapshot)
+    told = [(h, _safe(h)) for h in snapshot.headlines]
     return [
         Case(
             as_of=snapshot.as_of,
@@ -38,11 +56,49 @@ def build_cases(
             signals=tuple(s for s in signals if s.symbol == symbol and s.side),
             regime=_regime(snapshot.panel, symbol),
             features=features(snapshot, symbol),
-            headlines=tuple(h for h in snapshot.headlines if about(h.symbol, symbol)),
+            headlines=tuple(safe for h, safe in told if safe and about(h.symbol, symbol)),
             missing=snapshot.missing,
+            silent=tuple((silent or {}).get(symbol, ())),
+            bracket=dict(bracket or {}),
+            ages=dict(snapshot.staleness),
+            withheld=sum(1 for h, safe in told if not safe and about(h.symbol, symbol)),
         )
         for symbol, (side, _) in sorted(wants.items())
     ]
+
+
+def bracket_of(limits: Limits, costs: Costs) -> dict[str, float]:
+    """What the confidence is about: how a trade of these limits ends, and what it costs."""
+    return {
+        "stop": limits.stop,
+        "take_profit": limits.take_profit,
+        "take_profit_share": limits.take_profit_share,
+        "trail": limits.trail,
+        "round_trip_cost": 2.0 * (costs.half_spread + costs.taker_fee),
+    }
+
+
+def _refuse_the_future(snapshot: Snapshot) -> None:
+    late = [h for h in snapshot.headlines if h.available_at > snapshot.as_of]
+    if late:
+        raise DataError(
+            f"headline {late[0].id} is available at {late[0].available_at}, after the close it"
+            f" would decide ({snapshot.as_of}); the news feed's available_at is wrong"
+        )
+    ahead = [feed for feed, hours in snapshot.staleness.items() if hours < 0.0]
+    if ahead:
+        raise DataError(
+            f"the feed {ahead[0]} was heard of after the close it would decide ({snapshot.as_of});"
+            " its available_at is wrong"
+        )
+
+
+def _safe(headline: Headline) -> Headline | None:
+    """The headline as it may be shown; None if it may not."""
+    read = title(headline.title)
+    if read.withheld or not read.text or name(headline.id) != headline.id:
+        return None
+    return headline._replace(title=read.text, source=name(headline.source))
 
 
 def about(subject: str, symbol: str) -> bool:
@@ -64,17 +120,17 @@ def features(snapshot: Snapshot, symbol: str) -> dict[str, float | None]:
         "drawdown_30d": marks[-1] / np.max(month) - 1.0,
         "volatility_24h": _volatility(day, bars_a_day),
     }
-    for name, series in panel.context.items():
-        if name != "regime":
+    for each, series in panel.context.items():
+        if each != "regime":
             last = np.asarray(series.iloc[-1])
             value = float(last[j]) if last.ndim else float(last)
             # a feed that has said nothing yet is not there, whether or not a later row will come
             if math.isfinite(value):
-                numbers[name] = value
+                numbers[each] = value
     if "netflow" in panel.context:
         numbers["netflow_z"] = _z(np.asarray(panel.context["netflow"])[-30 * bars_a_day :, j])
-    numbers |= {f"odds.{name}": value for name, value in snapshot.odds.items()}
-    return {name: float(value) if math.isfinite(value) else None for name, value in numbers.items()}
+    numbers |= {f"odds.{name(each)}": value for each, value in snapshot.odds.items()}
+    return {each: float(value) if math.isfinite(value) else None for each, value in numbers.items()}
 
 
 def _volatility(returns: np.ndarray, bars_a_day: int) -> float:
@@ -99,25 +155,12 @@ def _regime(panel: Panel, symbol: str) -> str:
     return Regime(code).name.lower()
 
 
+# --- one content, one text -----------------------------------------------------------------------
+
+
 def canonical(case: Case) -> str:
     """The case as canonical JSON: sorted, UTC, numbers as fixed-point text (8 and 8.0 are one)."""
-    content: dict[str, Any] = {
-        "schema": SCHEMA,
-        "as_of": case.as_of.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "symbol": case.symbol,
-        "side": case.side,
-        "regime": case.regime,
-        "signals": sorted(
-            [s.strategy, s.category, s.side, _fixed(s.confidence, 2), s.outcomes, s.muted]
-            for s in case.signals
-        ),
-        "features": {name: _fixed(value) for name, value in case.features.items()},
-        "headlines": sorted(
-            [h.id, h.available_at.strftime("%Y-%m-%dT%H:%M:%SZ"), h.source, h.title]
-            for h in case.headlines
-        ),
-        "missing": sorted(case.missing),
-    }
+    content = {"schema": SCHEMA, **_content(case), "withheld": case.withheld}
     return json.dumps(content, sort_keys=True, separators=(",", ":"))
 
 
@@ -126,7 +169,108 @@ def case_hash(case: Case) -> str:
     return hashlib.sha256(canonical(case).encode()).hexdigest()
 
 
+def message(case: Case, *, words: bool) -> str:
+    """What a model reads: the whole case, or without `words` the same of every case that differs
+    by nothing but news, votes and scores read from news, and odds."""
+    content = _content(case if words else without_words(case))
+    if words and case.withheld:
+        content["headlines_withheld"] = case.withheld
+    return json.dumps(content, separators=(",", ":"), ensure_ascii=False)
+
+
+def without_words(case: Case) -> Case:
+    """The case as far as no stranger's word is in it."""
+    return Case(
+        case.as_of, case.symbol, case.side,
+        signals=tuple(s for s in case.signals if not s.from_text),
+        regime=case.regime,
+        features={n: v for n, v in case.features.items() if not n.startswith(_OF_WORDS)},
+        headlines=(),
+        missing=tuple(feed for feed in case.missing if feed not in (NEWS, "odds")),
+        silent=case.silent,
+        bracket=case.bracket,
+        ages={feed: hours for feed, hours in case.ages.items() if feed not in (NEWS, "odds")},
+    )  # fmt: skip
+
+
+def has_words(case: Case) -> bool:
+    """Is there a stranger's word in it, or anything made of one?"""
+    read = any(s.from_text for s in case.signals)
+    return bool(read or case.headlines or case.withheld) or any(
+        n.startswith(_OF_WORDS) for n in case.features
+    )
+
+
+def shown_ids(case: Case, *, words: bool) -> frozenset[str]:
+    """The ids that an answer may rest on: strategies, features, feeds, headlines."""
+    seen = case if words else without_words(case)
+    return frozenset(
+        [s.strategy for s in seen.signals] + list(seen.features) + [h.id for h in seen.headlines]
+        + [*seen.missing, *seen.silent]
+    )  # fmt: skip
+
+
+def evidence(case: Case, id: str) -> str:
+    """What an id of the case stands for, "" if it is none of it."""
+    for s in case.signals:
+        if s.strategy == id:
+            return f"{s.category} vote, {s.side:+d} at {s.confidence:.0f}"
+    for h in case.headlines:
+        if h.id == id:
+            return f"{h.source}, first seen {h.available_at:%Y-%m-%d %H:%M}: {h.title}"
+    if id in case.features:
+        value = case.features[id]
+        return "unknown" if value is None else f"{value:,.6g}"
+    if id in case.missing:
+        return "this feed is missing or stale"
+    return "it saw the market and did not vote" if id in case.silent else ""
+
+
+def _content(case: Case) -> dict[str, Any]:
+    """The case as JSON's own types, everything in one order."""
+    return {
+        "as_of": _utc(case.as_of),
+        "symbol": case.symbol,
+        "wanted": _SIDES.get(case.side, str(case.side)),
+        "bracket": {each: _fixed(case.bracket[each]) for each in sorted(case.bracket)},
+        "regime": case.regime,
+        "votes": sorted((_vote(s) for s in case.signals), key=lambda vote: str(vote.values())),
+        "silent": sorted(case.silent),
+        "features": {each: _fixed(case.features[each]) for each in sorted(case.features)},
+        "headlines": sorted(
+            (
+                {"id": h.id, "first_seen": _utc(h.available_at), "source": h.source,
+                 "title": h.title}
+                for h in case.headlines
+            ),
+            key=lambda told: (told["first_seen"], told["id"], told["title"], told["source"]),
+        ),
+        "missing_or_stale": sorted(case.missing),
+        "hours_since_heard": {
+            feed: _fixed(case.ages[feed], 1) or "never" for feed in sorted(case.ages)
+        },
+    }  # fmt: skip
+
+
+_SIDES = {1: "long", -1: "short"}
+
+
+def _vote(s: Signal) -> dict[str, Any]:
+    vote: dict[str, Any] = {
+        "id": s.strategy, "category": s.category, "side": _SIDES.get(s.side, str(s.side)),
+        "confidence": _fixed(s.confidence, 2), "calibrated_on_outcomes": s.outcomes,
+    }  # fmt: skip
+    return vote | ({"does_not_count": s.muted} if s.muted else {})
+
+
+@lru_cache(maxsize=4096)
+def _utc(at: pd.Timestamp) -> str:
+    return at.isoformat().replace("+00:00", "Z")
+
+
 def _fixed(value: float | None, places: int = 8) -> str | None:
+    """Fixed-point text without trailing zeros; None is unknown."""
     if value is None or not math.isfinite(value):
         return None
-    return f"{round(value, places) + 0.0:.{places}f}"  # + 0.0: minus zero is zero
+    text = f"{value:.{places}f}".rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from workbench.domain import Case, Decision, Verdict
 from workbench.judges.case import case_hash
+from workbench.ports import Judge
 
 SOURCE = "RUBRIC (not an LLM)"
 PROMPT_ID = "rubric-v1"
@@ -63,6 +65,17 @@ TABLE = (
 def rubric(cases: Sequence[Case]) -> list[Verdict]:
     """A verdict for every case, by the table."""
     return [_judge(case) for case in cases]
+
+
+def rubric_for_want_of(key_name: str) -> Judge:
+    """The rubric in the place of a model that has no key, and it says so."""
+    source = f"{SOURCE}, {key_name} is not set"
+
+    def instead(cases: Sequence[Case]) -> list[Verdict]:
+        return [replace(verdict, source=source) for verdict in rubric(cases)]
+
+    instead.__name__ = f"rubric, {key_name} is not set"
+    return instead
 
 
 def _judge(case: Case) -> Verdict:

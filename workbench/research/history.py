@@ -14,14 +14,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from workbench.cycle import answers, kept
-from workbench.domain import Case, Decision, Panel, Proposal, Reason, Signal, Verdict, Votes
-from workbench.judges.case import build_cases
+from workbench.cycle import askable, cases_of, hear, multipliers
+from workbench.domain import (
+    Case,
+    Decision,
+    Judgement,
+    Panel,
+    Proposal,
+    Reason,
+    Signal,
+    Verdict,
+    Votes,
+)
 from workbench.ports import Progress
 from workbench.research.replay import Replay
 from workbench.research.replay import replay as replay_proposal
 from workbench.strategies.ballot import cast, honest_votes
-from workbench.strategies.vote import Strategy, combine_votes, counting, needed, regime_size, wanted
+from workbench.strategies.vote import Strategy, combine_votes, counting, needed, regime_size
 
 if TYPE_CHECKING:
     from workbench.data.snapshot import World
@@ -37,7 +46,7 @@ class History:
 
     `votes` are as the strategies cast them, muted ones too; `disabled` names the strategies that
     broke a promise, and how: the others went on without them. `judged` holds a row a case with its
-    verdict and `cases` those cases, in the same order; `signals` a row a vote with its fate;
+    verdict and `judgements` both whole, in the same order; `signals` a row a vote with its fate;
     `replay` starts at the first tradable bar.
     """
 
@@ -45,10 +54,15 @@ class History:
     votes: Mapping[str, Votes]
     proposal: Proposal
     judged: pd.DataFrame
-    cases: tuple[Case, ...]
+    judgements: tuple[Judgement, ...]
     signals: pd.DataFrame
     replay: Replay
     disabled: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def cases(self) -> tuple[Case, ...]:
+        """The cases alone."""
+        return tuple(case for case, _ in self.judgements)
 
 
 def run_history(desk: Desk, world: World, progress: Progress | None = None) -> History:
@@ -57,12 +71,12 @@ def run_history(desk: Desk, world: World, progress: Progress | None = None) -> H
     voters, raw, disabled = cast(desk.strategies, panel)
     voted = _by_bar(voters, raw, world)
     counted = _counted(voters, raw, panel)
-    proposal, judged, cases = _proposed(desk, world, voters, counted, voted, progress)
+    proposal, judged, judgements = _proposed(desk, world, voters, counted, voted, progress)
     result = replay_proposal(panel, proposal, desk.limits, desk.costs, desk.capital)
     signals = _framed(voted, panel)
     signals = _with_fates(desk, voters, signals, counted, judged, result.fates)
     return History(
-        world, raw, proposal, judged, cases, signals, result.since(world.start), disabled
+        world, raw, proposal, judged, judgements, signals, result.since(world.start), disabled
     )
 
 
@@ -92,19 +106,20 @@ def _counted(
 def _proposed(
     desk: Desk, world: World, voters: Sequence[Strategy], counted: Mapping[str, Votes],
     voted: Mapping[int, Sequence[Signal]], progress: Progress | None,
-) -> tuple[Proposal, pd.DataFrame, tuple[Case, ...]]:  # fmt: skip
+) -> tuple[Proposal, pd.DataFrame, tuple[Judgement, ...]]:  # fmt: skip
     """The proposal of the counted votes, with the verdicts it stands on and their cases."""
     panel = world.panel
     side, confidence = combine_votes(voters, counted, panel, desk.quorum)
     side.iloc[: world.start] = 0.0
-    judged, cases, multiplier = _judge(desk, world, side, voted, progress)
+    heard = replace(desk, strategies=voters)  # who broke a promise neither votes nor is silent
+    judged, judgements, multiplier = _judge(heard, world, side, voted, progress)
     proposal = Proposal(
         side=side,
         confidence=confidence,
         multiplier=multiplier * regime_size(panel.context["regime"].to_numpy()),
         exit=_exits(counted, panel),
     )
-    return proposal, judged, cases
+    return proposal, judged, judgements
 
 
 def _exits(votes: Mapping[str, Votes], panel: Panel) -> pd.DataFrame:
@@ -147,20 +162,21 @@ def _judge(
     side: pd.DataFrame,
     votes: Mapping[int, Sequence[Signal]],
     progress: Progress | None,
-) -> tuple[pd.DataFrame, tuple[Case, ...], pd.DataFrame]:
+) -> tuple[pd.DataFrame, tuple[Judgement, ...], pd.DataFrame]:
     """Ask the judge at every bar with a wanted entry; verdict rows, cases, the multiplier frame."""
     multiplier = np.zeros(side.shape)
     rows: list[tuple[Any, ...]] = []
-    shown: list[Case] = []
+    shown: list[Judgement] = []
     bars = np.flatnonzero(side.to_numpy().any(axis=1))
     column = {symbol: j for j, symbol in enumerate(world.panel.symbols)}
     for k, t in enumerate(bars.tolist()):
-        wants = wanted(votes[t], world.panel.symbols, desk.quorum)
-        cases = build_cases(world.snapshot(t, desk.bars), votes[t], wants)
-        for case, verdict in answers(cases, desk.judge(cases), desk.reduce):
-            multiplier[t, column[case.symbol]] = kept(verdict, desk.reduce)
-            rows.append(_row(t, case, verdict))
-            shown.append(case)
+        wants = askable(votes[t], world.panel.symbols, desk)
+        cases = cases_of(world.snapshot(t, desk.bars), votes[t], wants, desk)
+        heard = hear(desk.judge, cases, desk.reduce)
+        for symbol, left in multipliers(heard, wants, desk).items():
+            multiplier[t, column[symbol]] = left
+        rows += [_row(t, case, verdict) for case, verdict in heard]
+        shown += heard
         if progress is not None:
             progress(k + 1, len(bars), "judging")
     judged = pd.DataFrame(rows, columns=list(JUDGED))
@@ -169,14 +185,15 @@ def _judge(
 
 JUDGED = (
     "t", "time", "symbol", "side", "regime", "decision", "confidence", "rationale", "source",
-    "case_hash",
+    "case_hash", "code", "model", "prompt_id", "knowledge", "cost_usd",
 )  # fmt: skip
 
 
 def _row(t: int, case: Case, verdict: Verdict) -> tuple[Any, ...]:
     return (
         t, case.as_of, case.symbol, case.side, case.regime, str(verdict.decision),
-        verdict.confidence, verdict.rationale, verdict.source, verdict.case_hash,
+        verdict.confidence, verdict.rationale, verdict.source, verdict.case_hash, verdict.code,
+        verdict.model, verdict.prompt_id, verdict.knowledge, verdict.cost_usd,
     )  # fmt: skip
 
 
@@ -197,9 +214,10 @@ def _with_fates(
         needed(desk.quorum, fates.columns),
     )  # fmt: skip
     voter = signals["strategy"].map({s.name: k for k, s in enumerate(strategies)}).to_numpy(int)
+    word = judged["code"].where(judged["code"] != "", judged["decision"])
     verdict = signals.merge(
-        judged[["t", "symbol", "decision"]], how="left", on=["t", "symbol"]
-    )["decision"].fillna("")  # fmt: skip
+        judged[["t", "symbol"]].assign(verdict=word), how="left", on=["t", "symbol"]
+    )["verdict"].fillna("")  # fmt: skip
     fate = fates.to_numpy()[t, j]
     names = np.array([reason.name for reason in Reason] + [""])  # -1: no claim was made
     met = zip(
@@ -218,7 +236,8 @@ def ending(
     """The stage at which a vote ended and the rule it met there.
 
     `conflict`: counted votes of its bar and symbol disagree; `counts`: see `vote.counting`;
-    `verdict` and `reason` by name, "" for none.
+    `verdict` is the decision, the code if nobody judged the case, or "" if nobody was asked (a
+    short where the gate takes none); `reason` the gate's by name, "" for none.
     """
     if muted:
         return "vote", muted
@@ -226,8 +245,8 @@ def ending(
         return "vote", "CONFLICT"
     if not counts:
         return "vote", "TEXT_ALONE" if from_text else "NO_QUORUM"
-    if verdict in {"", Decision.SKIP}:
-        return "judge", "SKIP"
+    if verdict not in {"", Decision.PROCEED, Decision.REDUCE}:
+        return "judge", verdict
     return ("traded" if reason in TAKEN else "risk"), reason
 
 

@@ -203,6 +203,24 @@ def ask(voters: Sequence[Voter], snapshot: Snapshot) -> tuple[list[Signal], dict
     return signals, faults
 
 
+def silent(
+    voters: Sequence[Voter], signals: Sequence[Signal], symbols: Sequence[str]
+) -> dict[str, list[str]]:
+    """Who saw each symbol and did not vote on it, by name. Who reads words is left out: his silence
+    says what was in the news."""
+    voted = {(signal.strategy, signal.symbol) for signal in signals if signal.side}
+    return {
+        symbol: sorted(
+            voter.name
+            for voter in voters
+            if not voter.from_text
+            and (voter.trades == "carry") == is_carry(symbol)
+            and (voter.name, symbol) not in voted
+        )
+        for symbol in symbols
+    }
+
+
 def told_fault(fault: BaseException) -> str:
     """What a strategy raised, in a line."""
     said = " ".join(str(fault).split())

@@ -26,6 +26,8 @@ from workbench.strategies.vote import counting, needed
 from workbench.trading.engine import disabled, last_run
 
 FILLS = ("time", "symbol", "side", "quantity", "price", "fee", "reason")
+# what a verdict of an earlier version does not say
+OLDER = {"code": "", "model": "", "prompt_id": "", "knowledge": "", "cost_usd": 0.0}
 SIGNALS = (
     "time", "symbol", "strategy", "category", "side", "confidence", "muted", "from_text", "regime",
     "outcomes", "verdict", "stage", "rule",
@@ -261,7 +263,7 @@ def _votes(body: Mapping[str, Any], quorum: int) -> list[tuple[Any, ...]]:
     if not votes:
         return []
     decided = {
-        body["cases"][v["case_hash"]]["symbol"]: v["decision"]
+        body["cases"][v["case_hash"]]["symbol"]: v.get("code") or v["decision"]
         for v in body["verdicts"]
         if v["case_hash"] in body["cases"]
     }
@@ -287,7 +289,7 @@ def _verdicts(body: Mapping[str, Any]) -> list[tuple[Any, ...]]:
     for verdict in body["verdicts"]:
         case = body["cases"].get(verdict["case_hash"])
         if case is not None:
-            told = case | verdict | {"time": body["as_of"]}
+            told = OLDER | case | verdict | {"time": body["as_of"]}
             rows.append(tuple(told[name] for name in JUDGED[1:]))
     return rows
 

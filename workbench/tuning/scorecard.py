@@ -3,7 +3,9 @@
 Every case gets the outcome of its entry taken alone (`research.outcomes`), whatever was decided. So
 a veto is worth the loss it spared, and costs the gain it forwent. Cases overlap, in one symbol too;
 each is taken alone and none makes room for another, so the sums are of opportunities and not of
-a run. Sixty cases cannot judge anybody; the interval says so.
+a run. A case that nobody judged, because the model could not be asked or gave no answer, was
+skipped for safety: that is no veto and earns nothing. Sixty cases cannot judge anybody; the
+interval says so.
 """
 
 from __future__ import annotations
@@ -37,7 +39,8 @@ def resolved(
 
     Adds the columns of `outcomes`, `kept` (the share of its size that the verdict left: 1, `reduce`
     or 0) and `stake` (the notional of a whole position in quote currency: max_position of the
-    capital). A case whose `return` is NaN is not resolved, and `reason` says why.
+    capital). A case whose `return` is NaN is not resolved, and `reason` says why. It is the decision
+    that is weighed: by how much a calibrated chance shrinks a position further, is not.
     """
     limits, costs = limits or Limits(), costs or Costs()
     left = {Decision.PROCEED.value: 1.0, Decision.REDUCE.value: within(reduce, 1.0)}
@@ -47,10 +50,17 @@ def resolved(
     )
 
 
+def answered(cases: pd.DataFrame) -> pd.DataFrame:
+    """The cases that somebody judged, those without a `code`; all of them if there is no such
+    column."""
+    return cases[cases["code"] == ""] if "code" in cases else cases
+
+
 def scorecard(cases: pd.DataFrame, seed: int = 0, coins: int = 2_000) -> pd.DataFrame:
     """A row a judge: the one that decided these `resolved` cases, ALWAYS, and COIN.
 
-    Over the resolved cases, with k the share kept and r the return (1 = a position's notional):
+    `failed` counts the cases that nobody judged, which are left out of everything else. Over the
+    resolved others, with k the share kept and r the return (1 = a position's notional):
     `vetoed` mean of 1 - k; `mean kept` and `mean vetoed`, r weighted by k and by 1 - k; `sum kept`
     of k * r; **`worth`** = -sum((1 - k) * r), what the veto was worth; `low`, `high` its 95 %
     interval by day blocks of the close that decided; the three again in quote currency.
@@ -61,11 +71,12 @@ def scorecard(cases: pd.DataFrame, seed: int = 0, coins: int = 2_000) -> pd.Data
     equal verdicts whole and is the stricter one for a judge that vetoes whole days. `says` puts
     it in words; praise needs both to be at most 5 %. Without resolved cases the figures are NaN.
     """
-    known = cases[cases["return"].notna()].sort_values(["t", "symbol"], kind="stable")
+    judged = answered(cases)
+    known = judged[judged["return"].notna()].sort_values(["t", "symbol"], kind="stable")
     k, r = known["kept"].to_numpy(np.float64), known["return"].to_numpy(np.float64)
     days = pd.DatetimeIndex(known["time"]).as_unit("us").asi8 // US_PER_DAY
     stake = float(known["stake"].iloc[0]) if len(known) else math.nan
-    name = " + ".join(sorted(set(cases["source"]))) or "nobody"
+    name = " + ".join(sorted(set((judged if len(judged) else cases)["source"]))) or "nobody"
     dealt = deal(k, r, seed, coins)
     blind = np.full(len(k), k.mean() if len(k) else math.nan)
     rows = {
@@ -77,21 +88,23 @@ def scorecard(cases: pd.DataFrame, seed: int = 0, coins: int = 2_000) -> pd.Data
     order = list(dict.fromkeys([name, ALWAYS, COIN]))
     card = pd.DataFrame.from_dict(rows, orient="index").loc[order]
     card.insert(0, "cases", len(cases))
-    card.insert(1, "resolved", len(known))
-    card.insert(2, "days", len(np.unique(days)))
+    card.insert(1, "failed", len(cases) - len(judged))
+    card.insert(2, "resolved", len(known))
+    card.insert(3, "days", len(np.unique(days)))
     words = {COIN: "what luck is worth", ALWAYS: "the baseline", name: _says(card.loc[name])}
     card["says"] = [words[judge] for judge in order]
     return card.rename_axis("judge")
 
 
 def telling(cases: pd.DataFrame) -> pd.DataFrame:
-    """The resolved cases that teach most, at most three, under the rows they have in `cases`.
+    """The resolved verdicts that teach most, at most three, under the rows they have in `cases`.
 
     `shown` says which: the veto that spared most, the veto that cost most, and the loss that was
     let through whole. One that does not exist is left out.
     """
-    spared = -(1.0 - cases["kept"]) * cases["return"]
-    let = cases["return"][cases["kept"] == 1.0]
+    judged = answered(cases)
+    spared = -(1.0 - judged["kept"]) * judged["return"]
+    let = judged["return"][judged["kept"] == 1.0]
     ends = {
         "best veto": spared[spared > 0.0].nlargest(1),
         "worst veto": spared[spared < 0.0].nsmallest(1),
@@ -159,6 +172,8 @@ def _share(others: Floats, own: float) -> float:
 
 
 def _says(row: pd.Series) -> str:
+    if row["failed"] == row["cases"] > 0:
+        return "nobody judged a case"
     if row["resolved"] == 0:
         return "no case is resolved"
     if row["vetoed"] == 0.0:

@@ -158,6 +158,8 @@ def _ends(sight: Sight, wanted: set[tuple[str, str]]) -> dict[tuple[str, str], t
 
 def _rule(stage: str, rule: str) -> str:
     names = {"traded": "entered", "judge": "the judge declined", "risk": "risk"}
+    if stage == "judge" and rule != "SKIP":
+        return f"not judged: {rule}"
     said = names.get(stage, "")
     return f"{said}: {rule}" if stage == "risk" or rule == "CLAMPED" else said
 

@@ -17,6 +17,7 @@ _SHOWN = {
     ("workbench.desk", "Desk"): "desk",
     ("workbench.domain", "Case"): "case",
     ("workbench.domain", "Verdict"): "verdict",
+    ("workbench.domain", "Judgement"): "judgement",
     ("workbench.domain", "Book"): "book",
     ("workbench.research.replay", "Replay"): "run",
     ("workbench.research.history", "History"): "history",
@@ -96,6 +97,10 @@ def _case(case: Any) -> str:
 
 def _verdict(verdict: Any) -> str:
     return _views("tables").verdicts([verdict]).to_html()
+
+
+def _judgement(judged: Any) -> str:
+    return str(_views("judgement").judgement(judged).data)
 
 
 def _book(book: Any) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.judges import a_case
 from workbench.domain import Decision
-from workbench.judges.always import always
+from workbench.judges.constant import always
 from workbench.judges.case import case_hash
 
 
