@@ -50,9 +50,9 @@ def examine(load: Callable[[], Desk]) -> list[Finding]:
 def examine_judge(options: ModelOptions, place: Place, name: str) -> Finding:
     """Ask the model about one made-up case, for real: paid from the budget, kept on no tape."""
     from workbench.judges.answer import read_answer
-    from workbench.judges.model_judge import NUMBERS, keyed, question
     from workbench.judges.models import retiring
     from workbench.judges.provider import Refused
+    from workbench.judges.verdicts import NUMBERS, keyed, question
 
     what = f"judge {name}"
     lacking = options.wanting(place.environ)

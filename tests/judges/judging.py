@@ -7,17 +7,18 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.judges import AS_OF, a_case, a_headline
+from tests.judges import a_case, a_headline
 from tests.judges.model_server import Asked, ModelServer, answer
 from workbench.domain import Case, Signal
 from workbench.judges.budget import Budget
 from workbench.judges.claude import Anthropic
 from workbench.judges.live import Live
-from workbench.judges.model_judge import ModelJudge, Terms
+from workbench.judges.model_judge import ModelJudge
 from workbench.judges.models import known
 from workbench.judges.prompt import read_prompt
 from workbench.judges.provider import Provider, Refused, Request, Said, Usage
 from workbench.judges.tape import Tape
+from workbench.judges.verdicts import Terms
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 MODEL = known("claude-haiku-5-5")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tests.judges import a_case
 from workbench.domain import Decision
-from workbench.judges.constant import always
 from workbench.judges.case import case_hash
+from workbench.judges.constant import always
 
 
 def test_it_proceeds_with_everything_and_says_that_it_is_no_judge() -> None:

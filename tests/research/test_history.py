@@ -244,13 +244,21 @@ def test_a_judge_that_always_skips_makes_no_trade(told: Told) -> None:
 
 
 @pytest.mark.parametrize("way", ["history", "page"])
-def test_a_judge_that_raises_is_heard(told: Told, way: str) -> None:
+def test_a_judge_that_raises_skips_and_is_named(told: Told, way: str) -> None:
+    """The run goes on without entries, for its exits must."""
+
     def broken(cases: Sequence[Case]) -> list[Verdict]:
         raise RuntimeError("the judge is ill")
 
     desk = replace(told.desk, judge=broken, journal=[])
-    with pytest.raises(RuntimeError, match="the judge is ill"):
-        run_history(desk, told.world) if way == "history" else walk(desk, told.world)
+    if way == "history":
+        said = [verdict for _, verdict in run_history(desk, told.world).judgements]
+    else:
+        walk(desk, told.world)
+        said = [verdict for done in desk.journal for verdict in done.verdicts]
+    assert said
+    assert {(v.decision, v.code) for v in said} == {(Decision.SKIP, "ERROR")}
+    assert "RuntimeError: the judge is ill" in said[0].rationale
 
 
 def none_at_all(cases: Sequence[Case]) -> list[Verdict]:
@@ -292,11 +300,11 @@ def test_whatever_a_judge_answers_sizes_only_get_smaller(told: Told, judge: obje
 def test_without_an_answer_to_our_cases_there_is_no_trade(told: Told, judge: object) -> None:
     history = ran(told, judge)
     assert history.replay.fills.empty
-    assert history.judged.empty
+    assert set(history.judged["code"]) == {"NO_ANSWER"}, "nobody judged them: no veto of anybody's"
     assert set(history.signals["stage"]) == {"vote", "judge"}
     wanted = history.signals[history.signals["stage"] == "judge"]
-    assert (wanted["rule"] == "SKIP").all()
-    assert (wanted["verdict"] == "").all()
+    assert (wanted["rule"] == "NO_ANSWER").all()
+    assert (wanted["verdict"] == "NO_ANSWER").all()
 
 
 def test_a_reduction_keeps_the_desks_share_of_the_size(told: Told) -> None:

@@ -15,8 +15,9 @@ from tests.trading.conftest import Ran, run
 from workbench.calibration import unknown
 from workbench.data.snapshot import World
 from workbench.desk import Desk
-from workbench.domain import Case, Panel, Verdict, Votes
+from workbench.domain import Order, Panel, Votes
 from workbench.errors import DataError, UsageError
+from workbench.execution.bar_broker import BarBroker
 from workbench.journal import Journal, book_from
 from workbench.judges.constant import always
 from workbench.research.history import run_history, why_no_trade
@@ -212,20 +213,19 @@ def test_a_desk_that_fails_says_so_in_its_last_heartbeat(sample_run: Ran, tmp_pa
     """And the rows up to there stay; the next process goes on after them."""
     path = tmp_path / "j.db"
 
-    def broken(cases: Sequence[Case]) -> list[Verdict]:
-        if cases:
-            raise DataError("the judge is out")
-        return []
+    class Broken(BarBroker):
+        def execute(self, orders: Sequence[Order]) -> None:
+            if orders:
+                raise DataError("the broker is out")
 
     run(replace(sample_run.desk, journal_path=path), sample_run.world, stopped=stopped_after(5))
     rows = len(bodies(path))
-    failing = replace(sample_run.desk, journal_path=path, judge=broken)
-    broken.__name__ = "rubric"  # the same run by its description, with a judge that breaks
-    with pytest.raises(DataError, match="the judge is out"):
+    failing = replace(sample_run.desk, journal_path=path, broker=Broken())
+    with pytest.raises(DataError, match="the broker is out"):
         run(failing, sample_run.world)
     beat = last_beat(heartbeat_file(path))
     assert beat is not None
-    assert beat.ended == "failed: the judge is out"
+    assert beat.ended == "failed: the broker is out"
     assert len(bodies(path)) > rows
     run(replace(sample_run.desk, journal_path=path), sample_run.world)
     assert read_record(path).head == sample_run.record.head

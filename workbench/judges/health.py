@@ -8,7 +8,7 @@ can mend (key, bill, permission) ends the asking for good, a spend limit until t
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Literal
 
 from workbench.judges.provider import LATCHING, NOT_SENT, Code
@@ -19,12 +19,13 @@ FIRST_WAIT_S, LONGEST_WAIT_S = 60.0, 1800.0
 
 @dataclass(frozen=True)
 class Health:
-    """`failures` in a row, `probes` that failed since, when the next is due; `latched_until` None
-    while `latched` means for good."""
+    """`failures` in a row, `probes` that failed since, when the next is due, and if one is out;
+    `latched_until` None while `latched` means for good."""
 
     failures: int = 0
     probes: int = 0
     probe_at: datetime | None = None
+    probing: bool = False
     latched: bool = False
     latched_until: datetime | None = None
 
@@ -38,24 +39,45 @@ def may_ask(health: Health, now: datetime) -> Literal["yes", "probe"] | Code:
     return "probe" if now >= health.probe_at else Code.SAFE_MODE
 
 
+def asked(health: Health, now: datetime) -> Health:
+    """The state once a question is on its way: while a probe is out no other is due, unless nothing
+    is heard of it for as long as its failure would cost."""
+    if may_ask(health, now) != "probe":
+        return health
+    return replace(health, probing=True, probe_at=now + _wait(health.probes + 1))
+
+
 def told(health: Health, code: str, now: datetime) -> Health:
-    """The state after an answer, "" being a good one."""
+    """The state after an answer, "" being a good one. A latch outlasts the good answers to what was
+    asked before it."""
     if code in NOT_SENT:
         return health
     if not code:
-        return Health()
+        return Health(latched=health.latched, latched_until=health.latched_until)
     if code in LATCHING:
         return replace(health, latched=True, latched_until=None)
     if code == Code.SPEND_LIMIT:
-        tomorrow = datetime.combine(now.date() + timedelta(days=1), time(), now.tzinfo)
-        return replace(health, latched=True, latched_until=tomorrow)
+        return _latched_today(health, now)
     failures = health.failures + 1
     if failures < MOST_FAILURES:
         return replace(health, failures=failures)
-    if health.probe_at is not None and now < health.probe_at:
+    if health.probe_at is not None and now < health.probe_at and not health.probing:
         return replace(health, failures=failures)  # sent before the outage was known: no probe
     probes = 0 if health.probe_at is None else health.probes + 1
-    wait_s = min(FIRST_WAIT_S * 2.0**probes, LONGEST_WAIT_S)
     return replace(
-        health, failures=failures, probes=probes, probe_at=now + timedelta(seconds=wait_s)
+        health, failures=failures, probes=probes, probe_at=now + _wait(probes), probing=False
     )
+
+
+def _wait(probes: int) -> timedelta:
+    """How long to leave it alone after so many failed probes."""
+    return timedelta(seconds=min(FIRST_WAIT_S * 2.0**probes, LONGEST_WAIT_S))
+
+
+def _latched_today(health: Health, now: datetime) -> Health:
+    """Latched to the end of the UTC day, or as long as it already is."""
+    if health.latched and health.latched_until is None:
+        return health
+    tomorrow = now.astimezone(UTC).date() + timedelta(days=1)
+    until = datetime.combine(tomorrow, time(), UTC)
+    return replace(health, latched=True, latched_until=max(until, health.latched_until or until))

@@ -54,6 +54,17 @@ class _Completion(_Strict):
     usage: Any = None
 
 
+def vendor() -> Any:
+    """The client's package. Raises UsageError if the extra is not installed."""
+    try:
+        import openai  # noqa: PLC0415  an extra
+    except ImportError:
+        raise UsageError(
+            "the judge openai_compatible needs a client: pip install 'workbench[openai]'"
+        ) from None
+    return openai
+
+
 class OpenAI:
     """A Provider. `key` may be "" for a server that asks for none; `token_limit` is the name of
     the parameter that bounds the answer. It keeps its connections until `close`, in one event
@@ -70,12 +81,7 @@ class OpenAI:
     ) -> None:
         """`now` is asked for only where a response names a date and not its own. Raises
         UsageError if the extra is not installed."""
-        try:
-            import openai  # noqa: PLC0415  an extra
-        except ImportError:
-            raise UsageError(
-                "the judge openai_compatible needs a client: pip install 'workbench[openai]'"
-            ) from None
+        openai = vendor()
         self._vendor, self._key, self._now = openai, key, now
         at_home = urlsplit(base_url).hostname == HOME
         self._limit = token_limit or ("max_completion_tokens" if at_home else "max_tokens")

@@ -25,12 +25,13 @@ from workbench.errors import DataError, UsageError
 from workbench.judges.budget import Budget
 from workbench.judges.constant import coin
 from workbench.judges.live import Live
-from workbench.judges.model_judge import ModelJudge, Terms
+from workbench.judges.model_judge import ModelJudge
 from workbench.judges.models import Model, known, priced, retiring
 from workbench.judges.prompt import Prompt, read_prompt
 from workbench.judges.provider import Provider
 from workbench.judges.rubric import rubric_for_want_of
 from workbench.judges.tape import Tape
+from workbench.judges.verdicts import Terms
 from workbench.ports import Judge
 
 Mode = Literal["replay", "record"]
@@ -186,8 +187,9 @@ class OpenAICompatible(ModelOptions):
         return self.key_name if self.key_name and not environ.get(self.key_name) else ""
 
     def connector(self, environ: Mapping[str, str]) -> Callable[[], Provider]:
-        from workbench.judges.openai_compatible import OpenAI  # noqa: PLC0415  an extra
+        from workbench.judges.openai_compatible import OpenAI, vendor  # noqa: PLC0415  an extra
 
+        vendor()
         key = environ[self.key_name] if self.key_name else ""
         return lambda: OpenAI(key, self.base_url, self.token_limit)
 

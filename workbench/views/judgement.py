@@ -121,7 +121,9 @@ def _shown(case: Case) -> str:
         f"{feed} {hours:,.1f} h" if math.isfinite(hours) else f"{feed} never"
         for feed, hours in sorted(case.ages.items())
     ]
-    withheld = f"{case.withheld} more withheld: they read like instructions" if case.withheld else ""
+    withheld = (
+        f"{case.withheld} more withheld: they read like instructions" if case.withheld else ""
+    )
     return (
         _table("Headlines", ["first seen", "source", "title", "id"], news)
         + _small(withheld)
