@@ -39,7 +39,7 @@ def may_ask(health: Health, now: datetime) -> Literal["yes", "probe"] | Code:
     return "probe" if now >= health.probe_at else Code.SAFE_MODE
 
 
-def asked(health: Health, now: datetime) -> Health:
+def sent(health: Health, now: datetime) -> Health:
     """The state once a question is on its way: while a probe is out no other is due, unless nothing
     is heard of it for as long as its failure would cost."""
     if may_ask(health, now) != "probe":
@@ -71,7 +71,8 @@ def told(health: Health, code: str, now: datetime) -> Health:
 
 def _wait(probes: int) -> timedelta:
     """How long to leave it alone after so many failed probes."""
-    return timedelta(seconds=min(FIRST_WAIT_S * 2.0**probes, LONGEST_WAIT_S))
+    doubled = 2.0 ** min(probes, 10)  # a month of outage is no number any more
+    return timedelta(seconds=min(FIRST_WAIT_S * doubled, LONGEST_WAIT_S))
 
 
 def _latched_today(health: Health, now: datetime) -> Health:
