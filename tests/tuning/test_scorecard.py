@@ -152,6 +152,53 @@ def test_useless_judges_pass_as_rarely_as_the_chance_says() -> None:
     assert 2 <= passed["rotated, by day"] <= 20
 
 
+# --- cases that nobody judged --------------------------------------------------------------------
+
+
+def with_failures(made: pd.DataFrame, failed: Sequence[bool]) -> pd.DataFrame:
+    """Some of them were skipped because nobody answered."""
+    gone = np.asarray(failed)
+    return made.assign(
+        code=np.where(gone, "DEADLINE", ""), kept=np.where(gone, 0.0, made["kept"]),
+        source=np.where(gone, "nobody", made["source"]),
+    )  # fmt: skip
+
+
+def test_a_failsafe_skip_earns_no_veto_value() -> None:
+    """Every failure met a loss: the card is that of the others alone, and counts them apart."""
+    r = returns(1)
+    kept = np.random.default_rng(3).choice([0.0, 1.0], len(r))
+    made = with_failures(cases(kept, r, A_DAY), r < -0.02)
+    card = scorecard(made)
+    judged = scorecard(made[made["code"] == ""])
+    figures = [name for name in card.columns if name not in {"cases", "failed"}]
+    pd.testing.assert_frame_equal(card[figures], judged[figures])
+    gone = int((r < -0.02).sum())
+    assert gone > 20
+    assert (card["failed"] == gone).all()
+    assert (card["resolved"] == len(r) - gone).all()
+    assert (judged["failed"] == 0).all()
+
+
+def test_a_frame_without_codes_is_judged_throughout() -> None:
+    card = scorecard(cases([1.0, 0.0], [0.02, -0.01]))
+    assert card["failed"].tolist() == [0, 0, 0]
+    assert card["resolved"].tolist() == [2, 2, 2]
+
+
+def test_a_judge_that_never_answered_is_said_to_have_judged_nothing() -> None:
+    r = returns(1)
+    card = scorecard(with_failures(cases(np.zeros(len(r)), r, A_DAY), np.ones(len(r), bool)))
+    assert card.index[0] == "nobody"
+    assert card["says"].iloc[0] == "nobody judged a case"
+    assert card[["worth", "low", "vetoed"]].isna().all(axis=None)
+
+
+def test_a_failsafe_skip_is_nobodys_best_veto() -> None:
+    made = with_failures(cases([0.0, 0.0, 1.0], [-0.05, -0.01, 0.02]), [True, False, False])
+    assert dict(telling(made)["shown"]) == {1: "best veto"}
+
+
 # --- little to judge -----------------------------------------------------------------------------
 
 
@@ -204,10 +251,13 @@ def test_the_same_cases_in_any_order_make_the_same_card() -> None:
 
 def judged(*rows: tuple[int, str]) -> pd.DataFrame:
     """Rows as `History.judged` has them: (t, decision) for longs of X."""
+    said = {"side": 1, "regime": "ranging", "confidence": 50.0, "rationale": "because",
+            "source": "TEST", "symbol": X, "cost_usd": 0.0}  # fmt: skip
     cells = [
-        (t, START + t * pd.Timedelta("1h"), X, 1, "ranging", word, 50.0, "because", "TEST", f"{t}")
+        {**dict.fromkeys(JUDGED, ""), **said, "t": t, "time": START + t * pd.Timedelta("1h"),
+         "decision": word, "case_hash": f"{t}"}
         for t, word in rows
-    ]
+    ]  # fmt: skip
     return pd.DataFrame(cells, columns=list(JUDGED))
 
 

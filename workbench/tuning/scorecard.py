@@ -10,6 +10,7 @@ interval says so.
 
 from __future__ import annotations
 
+import functools
 import math
 
 import numpy as np
@@ -39,8 +40,8 @@ def resolved(
 
     Adds the columns of `outcomes`, `kept` (the share of its size that the verdict left: 1, `reduce`
     or 0) and `stake` (the notional of a whole position in quote currency: max_position of the
-    capital). A case whose `return` is NaN is not resolved, and `reason` says why. It is the decision
-    that is weighed: by how much a calibrated chance shrinks a position further, is not.
+    capital). A case whose `return` is NaN is not resolved, and `reason` says why. The decision
+    alone is weighed: by how much a calibrated chance shrinks a position further, is not.
     """
     limits, costs = limits or Limits(), costs or Costs()
     left = {Decision.PROCEED.value: 1.0, Decision.REDUCE.value: within(reduce, 1.0)}
@@ -56,7 +57,9 @@ def answered(cases: pd.DataFrame) -> pd.DataFrame:
     return cases[cases["code"] == ""] if "code" in cases else cases
 
 
-def scorecard(cases: pd.DataFrame, seed: int = 0, coins: int = 2_000) -> pd.DataFrame:
+def scorecard(
+    cases: pd.DataFrame, seed: int = 0, coins: int = 2_000, resamples: int = 5_000
+) -> pd.DataFrame:
     """A row a judge: the one that decided these `resolved` cases, ALWAYS, and COIN.
 
     `failed` counts the cases that nobody judged, which are left out of everything else. Over the
@@ -79,11 +82,12 @@ def scorecard(cases: pd.DataFrame, seed: int = 0, coins: int = 2_000) -> pd.Data
     name = " + ".join(sorted(set((judged if len(judged) else cases)["source"]))) or "nobody"
     dealt = deal(k, r, seed, coins)
     blind = np.full(len(k), k.mean() if len(k) else math.nan)
+    interval = functools.partial(sum_interval, days=days, seed=seed, resamples=resamples)
     rows = {
         COIN: _row(blind, r, stake, _middle(dealt - r.sum())),
-        ALWAYS: _row(np.ones(len(k)), r, stake, sum_interval(0.0 * r, days, seed)),
+        ALWAYS: _row(np.ones(len(k)), r, stake, interval(0.0 * r)),
         # last, for the judge may be ALWAYS
-        name: _row(k, r, stake, sum_interval((k - 1.0) * r, days, seed)) | by_chance(k, r, dealt),
+        name: _row(k, r, stake, interval((k - 1.0) * r)) | by_chance(k, r, dealt),
     }
     order = list(dict.fromkeys([name, ALWAYS, COIN]))
     card = pd.DataFrame.from_dict(rows, orient="index").loc[order]
@@ -161,12 +165,17 @@ def by_chance(k: Floats, r: Floats, dealt: Floats) -> dict[str, float]:
     if not len(k) or (k == k[0]).all():
         return {"p coin": math.nan, "p rotated": math.nan}
     own = float(k @ r) - 1e-12 * float(np.abs(r).sum())  # equal sums in another order are equal
-    shifts = np.unique(np.linspace(1, len(k) - 1, min(MOST_SHIFTS, len(k) - 1)).astype(int))
-    turned = np.array([float(np.roll(k, shift) @ r) for shift in shifts])
-    return {"p coin": _share(dealt, own), "p rotated": _share(turned, own)}
+    return {"p coin": share(dealt, own), "p rotated": share(rotated(k, r), own)}
 
 
-def _share(others: Floats, own: float) -> float:
+def rotated(k: Floats, r: Floats) -> Floats:
+    """The sums of k * r with k shifted in time: in every way, or in 2,000 spread evenly."""
+    n, twice = len(k), np.concatenate([k, k])
+    shifts = np.unique(np.linspace(1, n - 1, min(MOST_SHIFTS, n - 1)).astype(int))
+    return np.array([float(twice[n - shift : 2 * n - shift] @ r) for shift in shifts])
+
+
+def share(others: Floats, own: float) -> float:
     """The share that is as good or better, the judge itself counted."""
     return (1 + int((others >= own).sum())) / (1 + len(others))
 
