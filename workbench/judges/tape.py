@@ -33,10 +33,10 @@ def key_of(provider: str, model: str, prompt: Prompt, case_hash: str, shown: str
 
 @dataclass(frozen=True)
 class Sent:
-    """A batch on its way: what was asked by key, the worst it may cost, and the budget's hold."""
+    """A batch on its way: by key what was asked and the worst it may cost; the budget's hold."""
 
     asked: Mapping[str, Mapping[str, Any]]
-    worst_nano_usd: int
+    worst_nano_usd: Mapping[str, int]
     hold: int
 
 
@@ -79,10 +79,11 @@ class Tape:
         """Put the prompt on the tape. Raises UsageError if it was there with another text: what was
         recorded under its name would no longer be what the file says."""
         named = f"{prompt.name}/{prompt.version}"
-        self.refuse_changed(prompt)
+        self.catch_up()
         if named not in self._prompts:
             body = {"prompt": named, "id": prompt.id, "text": prompt.text}
             self._write([(PROMPT, body, now)])
+        self.refuse_changed(prompt)  # last, for another process may have been first
 
     def refuse_changed(self, prompt: Prompt) -> None:
         """Raises UsageError if the prompt was used with another text."""
@@ -123,13 +124,18 @@ class Tape:
             if row.kind == REPLY:
                 self._replies[body["id"]] = _reply(body["reply"])
             elif row.kind == PROMPT:
-                self._prompts[body["prompt"]] = body["id"]
+                self._prompts.setdefault(body["prompt"], body["id"])
             elif row.kind == BATCH:
-                sent = Sent(body["asked"], body["worst_nano_usd"], body["hold"])
+                sent = Sent(dict(body["asked"]), dict(body["worst_nano_usd"]), body["hold"])
                 self._open_batches.pop(body["batch"], None)
                 if sent.asked:
                     self._open_batches[body["batch"]] = sent
-        except (KeyError, TypeError) as wrong:
+            else:
+                raise DataError(
+                    f"{self._journal.path} is a journal of something else, no tape: row {row.seq}"
+                    f" is a {row.kind}; name another file"
+                )
+        except (KeyError, TypeError, ValueError) as wrong:
             raise DataError(
                 f"row {row.seq} of the tape {self._journal.path} holds no {row.kind} that this"
                 f" version can read ({wrong})"
