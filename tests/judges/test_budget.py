@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
 from workbench.errors import DataError, UsageError
-from workbench.judges.budget import Budget, Spent
+from workbench.judges.budget import Budget, Spent, _log_ahead
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 USD = 10**9  # nano-dollars
@@ -127,7 +127,9 @@ def test_a_cap_that_is_none_is_refused(path: Path, cap: float) -> None:
     assert not path.exists()
 
 
-@pytest.mark.parametrize(("usd", "nano_usd"), [(0.1, USD // 10), (0.29, 290_000_000), (3, 3 * USD)])
+@pytest.mark.parametrize(
+    ("usd", "nano_usd"), [(0.1, USD // 10), (0.29, 290_000_000), (3, 3 * USD), (1.9e-9, 1)]
+)
 def test_a_cap_is_taken_as_it_is_written(path: Path, usd: float, nano_usd: int) -> None:
     budget = opened(path, usd, usd)
     assert budget.reserve(nano_usd + 1, "m") is None
@@ -273,6 +275,37 @@ def test_fifty_threads_that_hold_together_get_28_holds(path: Path) -> None:
     had = [hold for hold in holds if hold is not None]
     assert len(had) == len(set(had)) == 28
     assert budget.spent().held_nano_usd == 28 * WORST
+
+
+def test_threads_that_make_one_ledger_together_all_have_it(tmp_path: Path) -> None:
+    for turn in range(10):
+        together = threading.Barrier(8)
+
+        def work(_: int, file: Path = tmp_path / f"{turn}.db", wait: Any = together.wait) -> int:
+            wait(30)
+            return took(opened(file), 1)
+
+        with ThreadPoolExecutor(8) as pool:
+            assert sorted(pool.map(work, range(8))) == [1, 2, 3, 4, 5, 6, 7, 8]
+
+
+def test_who_finds_another_process_making_the_ledger_waits_for_it(tmp_path: Path) -> None:
+    """SQLite itself gives up at once on a change of the log while anybody reads."""
+    file = tmp_path / "budget.db"
+    with (
+        closing(sqlite3.connect(file, timeout=0, isolation_level=None)) as maker,
+        closing(sqlite3.connect(file, isolation_level=None, check_same_thread=False)) as other,
+    ):
+        maker.execute("CREATE TABLE spending (hold)")
+        other.execute("BEGIN")
+        other.execute("SELECT * FROM spending").fetchall()
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            maker.execute("PRAGMA journal_mode = WAL")
+        done = threading.Timer(0.1, other.execute, ["COMMIT"])
+        done.start()
+        _log_ahead(maker)
+        done.join()
+        assert maker.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
 # Several processes that share nothing but the file; the first argument is its path.
@@ -620,4 +653,6 @@ class Ledger(RuleBasedStateMachine):
 
 
 TestLedger = Ledger.TestCase
-TestLedger.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)
+TestLedger.settings = settings(
+    max_examples=25, stateful_step_count=30, derandomize=True, deadline=None, database=None
+)

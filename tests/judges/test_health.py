@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workbench.judges.health import Health, may_ask, sent, told
@@ -13,6 +13,7 @@ from workbench.judges.provider import LATCHING, NOT_SENT, Code
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 FAILURES = sorted(set(Code) - LATCHING - NOT_SENT - {Code.SPEND_LIMIT})
+FIXED = settings(derandomize=True, deadline=None, database=None)
 WAITS_S = [60, 120, 240, 480, 960, 1800, 1800, 1800]  # after 0, 1, 2 ... failed probes
 
 
@@ -169,6 +170,7 @@ steps = st.lists(
 )
 
 
+@FIXED
 @given(steps)
 def test_who_is_latched_is_never_asked(happened: list[tuple[str, int, bool]]) -> None:
     state, now, for_good, until = Health(), NOON, False, NOON
@@ -184,6 +186,7 @@ def test_who_is_latched_is_never_asked(happened: list[tuple[str, int, bool]]) ->
         assert (may_ask(state, now) == Code.LATCHED) == (for_good or now < until)
 
 
+@FIXED
 @given(st.lists(st.tuples(st.booleans(), st.integers(1, 900)), max_size=80))
 def test_in_an_outage_each_probe_is_alone_and_each_wait_is_right(
     happened: list[tuple[bool, int]],
@@ -206,6 +209,7 @@ def test_in_an_outage_each_probe_is_alone_and_each_wait_is_right(
         free_at = now + timedelta(seconds=min(60 * 2**failed, 1800))
 
 
+@FIXED
 @given(st.lists(st.sampled_from(["", *FAILURES]), max_size=12))
 def test_only_three_in_a_row_are_an_outage(codes: list[str]) -> None:
     """All within a minute, so that nothing ends an outage but a good answer."""
