@@ -14,8 +14,8 @@ from workbench.data.lake import Lake
 from workbench.data.snapshot import World
 from workbench.desk import Desk, Source
 from workbench.domain import Case, Cycle, Decision, Limits, Panel, Reason, Verdict, Votes
-from workbench.judges.constant import always
 from workbench.judges.case import case_hash
+from workbench.judges.constant import always
 from workbench.judges.rubric import rubric
 from workbench.research.history import History, run_history, why_no_trade
 from workbench.research.metrics import summary

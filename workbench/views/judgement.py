@@ -1,4 +1,4 @@
-"""One verdict on a page: who wanted the entry, what the judge saw, what it said and on what grounds.
+"""One verdict on a page: who wanted the entry, what the judge saw, what it said and why.
 
 A rationale is a stranger's text, for whoever wrote the headlines had a part in it: everything is
 escaped and nothing is read as markup.
