@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from workbench.judges.answer import read_answer
 from workbench.judges.asking import Purse, Reply, ask
-from workbench.judges.health import Health, may_ask, told
+from workbench.judges.health import Health, may_ask, sent, told
 from workbench.judges.models import Model
 from workbench.judges.provider import NOT_SENT, Code, Provider, Refused, Request
 
@@ -130,6 +130,7 @@ class Live:
         if isinstance(free, Code):
             done[asked.key] = not_sent(free)
             return
+        self.health = sent(self.health, self.now())
         reply = await ask(provider, asked, self.model, self.purse, deadline, self._jitter.random)
         done[asked.key] = reply
         self._hear(code_of(reply, question))
