@@ -207,7 +207,7 @@ def test_the_headline_is_of_clean_cases_alone_and_the_gap_is_told() -> None:
     assert 0.0 < gap["low"] < gap["gap"] < gap["high"]
     assert found.says == (
         f"clean cases only: {found.headline.says}; outcomes left out: 300 contaminated, 40 unknown;"
-        " it does better where it may remember the outcomes: its record there is memory"
+        " it does better where it may remember the outcomes: do not count on that part"
     )
 
 
@@ -216,7 +216,22 @@ def test_a_gap_that_may_be_luck_is_not_called_memory() -> None:
     blind = made.assign(confidence=np.random.default_rng(12).integers(20, 80, 640).astype(float))
     found = by_knowledge(blind, resamples=400, coins=100)
     assert found.gap.loc["AUC", "low"] < 0.0 < found.gap.loc["AUC", "high"]
-    assert "memory" not in found.says
+    assert "remember" not in found.says
+
+
+def test_a_gap_on_few_clean_cases_is_not_spoken_of() -> None:
+    found = by_knowledge(remembering().iloc[:459], resamples=400, coins=100)
+    assert found.headline.n == 119
+    assert found.gap.loc["AUC", "low"] > 0.0
+    assert "remember" not in found.says
+
+
+def test_a_tag_that_nobody_knows_is_no_clean_case() -> None:
+    made = remembering()
+    odd = made.assign(knowledge=made["knowledge"].replace("clean", "Clean"))
+    found = by_knowledge(odd, resamples=200, coins=100)
+    assert found.headline.n == 0
+    assert found.table.loc["unknown", "n"] == 340
 
 
 def test_a_model_that_may_remember_everything_has_no_headline() -> None:

@@ -308,8 +308,10 @@ class ByKnowledge:
 def by_knowledge(
     cases: pd.DataFrame, seed: int = 0, resamples: int = 2_000, coins: int = 2_000
 ) -> ByKnowledge:
-    """Skill and scorecard of `resolved` cases by their column `knowledge`, the headline clean."""
+    """Skill and scorecard of `resolved` cases by their column `knowledge`, the headline clean. A
+    tag that nobody knows is unknown."""
     tag = cases["knowledge"] if "knowledge" in cases else pd.Series(UNTAGGED, cases.index)
+    tag = tag.where(tag.isin((CLEAN, CONTAMINATED, UNTAGGED)), UNKNOWN)
     tagged = bool((tag != UNTAGGED).any())
     kinds = (CLEAN, CONTAMINATED, UNKNOWN, UNTAGGED) if tagged else (UNTAGGED,)
     measured, cards = {}, {}
@@ -364,9 +366,7 @@ def _told(headline: Skill, table: pd.DataFrame, gap: pd.DataFrame, tagged: bool)
     out = ", ".join(f"{n:,} {name}" for name, n in left.items())
     parts = [f"clean cases only: {headline.says}"]
     parts += [f"outcomes left out: {out}"] if out else []
-    low = gap["low"].to_numpy(np.float64)
-    if left.get(CONTAMINATED) and (low > 0.0).any():
-        parts.append(
-            "it does better where it may remember the outcomes: its record there is memory"
-        )
+    enough = min(headline.n, left.get(CONTAMINATED, 0)) >= LEAST
+    if enough and (gap["low"] > 0.0).any():
+        parts.append("it does better where it may remember the outcomes: do not count on that part")
     return "; ".join(parts)
