@@ -127,7 +127,11 @@ replies = st.builds(
 
 
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25,
+    derandomize=True,
+    database=None,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(st.lists(replies, min_size=1, max_size=4))
 def test_a_reply_comes_back_as_it_was_whatever_it_says(tmp_path: Path, told: list[Reply]) -> None:
