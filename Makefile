@@ -53,6 +53,7 @@ bench: $(SET_UP)  ## the speed figures, as ratios against a named peer
 	@$(BIN)/python -m benchmarks.lake_speed
 	@$(BIN)/python -m benchmarks.votes_speed
 	@$(BIN)/python benchmarks/sweep_speed.py
+	@$(BIN)/python -m benchmarks.judge_speed
 
 lab: $(SET_UP)  ## JupyterLab on the notebooks
 	@$(BIN)/jupyter lab --notebook-dir=.

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from tests.judges import AS_OF
 from tests.judges.judging import BTC, TERMS, USAGE, VOTES, worded
 from tests.judges.model_server import GOOD
+from tests.rough import COMPILED
 from workbench import arrays as a
 from workbench.calibration import Calibration, Curve
 from workbench.cycle import cycle, gate, hear, leaving, multipliers
@@ -49,7 +50,7 @@ from workbench.strategies.vote import propose
 
 # --- 100,000 outputs -----------------------------------------------------------------------------
 
-OUTPUTS, A_TIME = 100_000, 500
+OUTPUTS, A_TIME = 100_000 if COMPILED else 10_000, 500  # fewer while coverage is measured
 words = st.text(max_size=30) | st.sampled_from(["PROCEED", "SKIP", "proceed", "", "2.0", "inf"])
 WORDS = ("PROCEED", "SKIP", "REDUCE", "proceed", "", "2.0", "inf", "\u202ePROCEED", "null", "é\x00")
 AROUND = ("```json\n{}\n```", "{}{}", " {} ", "x {}")

@@ -28,7 +28,7 @@ class ModelJudge:
         self, terms: Terms, tape: Tape, live: Live | None = None, *, again: bool = False
     ) -> None:
         self.terms, self.tape, self.live, self._again = terms, tape, live, again
-        self.__name__ = terms.label
+        self.__name__ = terms.name
         self.missed = self.asked = 0
         tape.refuse_changed(terms.prompt)
 

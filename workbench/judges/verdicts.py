@@ -8,6 +8,8 @@ there, is a SKIP with its code and no veto.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from workbench.calibration import Calibration
+from workbench.calibration import Calibration, calibrations_to_json
 from workbench.domain import Call, Case, Decision, Verdict
 from workbench.judges.answer import SCHEMA, Answer, read_answer
 from workbench.judges.asking import Reply
@@ -45,6 +47,16 @@ class Terms:
         """Who judges: model and prompt."""
         alone = "" if self.passes == 2 else ", one pass"
         return f"{self.model.id}, {self.prompt.name}/{self.prompt.version}{alone}"
+
+    @property
+    def name(self) -> str:
+        """The same with all that another run of it would have to share: the prompt's own bytes, and
+        the curves that its confidences are read by."""
+        curves = json.dumps(
+            calibrations_to_json({"": self.calibration}) if self.calibration else {}
+        )
+        known = hashlib.sha256(curves.encode()).hexdigest()[:8] if self.calibration else "none"
+        return f"{self.label} ({self.prompt.id.split()[-1]}, calibration {known})"
 
 
 @dataclass(frozen=True)
