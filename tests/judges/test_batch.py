@@ -61,7 +61,9 @@ class Desk:
     def collect(self, batch: str, tape: Tape | None = None) -> Collected | None:
         live = self.judge.live
         assert live is not None
-        return batches.collect(live, tape or self.judge.tape, live.purse, batch, NOW)
+        return batches.collect(
+            live, tape if tape is not None else self.judge.tape, live.purse, batch, NOW
+        )
 
     def worst(self) -> dict[str, int]:
         return {q.request.key: MODEL.worst(q.request, batch=True) for q in self.questions()}
