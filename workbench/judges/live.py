@@ -133,7 +133,8 @@ class Live:
         self.health = sent(self.health, self.now())
         reply = await ask(provider, asked, self.model, self.purse, deadline, self._jitter.random)
         done[asked.key] = reply
-        self._hear(code_of(reply, question))
+        if reply.attempts:  # who waited in line past the deadline says nothing of the other side
+            self._hear(code_of(reply, question))
 
     def _hear(self, code: str) -> None:
         before, self.health = self.health, told(self.health, code, self.now())
