@@ -190,7 +190,8 @@ class Call(NamedTuple):
     """One question to a model and what came of it: a verdict may stand on several.
 
     `shown`: "numbers" (no words of strangers) or "whole"; `code`: why there is no answer, "" if
-    there is; tokens as billed; `taped`: it was read from a tape and nobody was asked.
+    there is; tokens, cost and latency as they were when it was asked, so that a replay of the tape
+    makes the same record.
     """
 
     shown: str
@@ -208,7 +209,6 @@ class Call(NamedTuple):
     cache_write_tokens: int = 0
     cost_usd: float = 0.0
     latency_s: float = 0.0
-    taped: bool = False
 
 
 @dataclass(frozen=True)

@@ -156,7 +156,7 @@ def test_of_100_000_outputs_none_makes_an_entry_larger_or_another(
     terms, rng = replace(TERMS, calibration=curve), Random(seed)
     for _ in range(A_TIME):
         replies = [reply(rng.choice(CODES), output(rng)) for _ in ASKED.keys]
-        said = verdict(terms, ASKED, dict(zip(ASKED.keys.values(), replies, strict=True)), ())
+        said = verdict(terms, ASKED, dict(zip(ASKED.keys.values(), replies, strict=True)))
         judged = hear(lambda _, said=said: [said], [CASE], 0.5)
         assert harmless(judged), replies
         assert said.decision == Decision.SKIP or not said.code
@@ -167,7 +167,7 @@ def test_some_of_these_outputs_are_answers_and_some_of_each_decision() -> None:
     rng, found = Random(1), Counter[str]()
     for _ in range(2_000):
         replies = [reply("", output(rng)) for _ in ASKED.keys]
-        said = verdict(TERMS, ASKED, dict(zip(ASKED.keys.values(), replies, strict=True)), ())
+        said = verdict(TERMS, ASKED, dict(zip(ASKED.keys.values(), replies, strict=True)))
         found[said.code or said.decision.value] += 1
     assert min(found[decision.value] for decision in Decision) >= 5
     assert found["INVALID"] >= 500

@@ -223,9 +223,7 @@ def test_what_is_on_the_tape_is_not_asked_again(tmp_path: Path) -> None:
         first = judge([worded(), a_case()])
         again = judge([worded(), a_case()])
     assert len(script.asked) == 3
-    assert [replace(v, calls=()) for v in first] == [replace(v, calls=()) for v in again]
-    assert not any(call.taped for v in first for call in v.calls)
-    assert all(call.taped for v in again for call in v.calls)
+    assert first == again, "a replay makes the same record, to the latency"
     assert replaying(tmp_path)([worded(), a_case()]) == again
 
 

@@ -72,13 +72,15 @@ def _one_by_one(
     from collections import Counter
 
     codes: Counter[str] = Counter()
-    cost = 0.0
     for k, bar in enumerate(bars):
         for verdict in asking(bar):
             codes[verdict.code or verdict.decision.value] += 1
-            cost += sum(call.cost_usd for call in verdict.calls if not call.taped)
         progress(k + 1, len(bars), "asking the model")
-    return {"asked": asking.asked, "cost USD": round(cost, 6), **dict(sorted(codes.items()))}
+    return {
+        "asked": asking.asked,
+        "cost USD": asking.cost_nano_usd / 1e9,
+        **dict(sorted(codes.items())),
+    }
 
 
 def _batch(asking: ModelJudge, bars: list[list[Case]]) -> dict[str, Any]:

@@ -21,7 +21,8 @@ class ModelJudge:
     """A judge: cases in, verdicts out. Without `live` it replays its tape and asks nobody; with
     `again` it asks even what the tape has.
 
-    `missed` counts the questions that a replay did not find, `asked` those that were sent.
+    `missed` counts the questions that a replay did not find, `asked` those that were sent, at
+    `cost_nano_usd` together.
     """
 
     def __init__(
@@ -29,7 +30,7 @@ class ModelJudge:
     ) -> None:
         self.terms, self.tape, self.live, self._again = terms, tape, live, again
         self.__name__ = terms.name
-        self.missed = self.asked = 0
+        self.missed = self.asked = self.cost_nano_usd = 0
         tape.refuse_changed(terms.prompt)
 
     def __call__(self, cases: Sequence[Case]) -> list[Verdict]:
@@ -50,7 +51,7 @@ class ModelJudge:
             fresh = self._ask(self.live, list(missing.values()))
         everything = told | fresh
         self.missed += sum(1 for each in asked for k in each.keys.values() if k not in everything)
-        return [verdict(self.terms, each, everything, told) for each in asked]
+        return [verdict(self.terms, each, everything) for each in asked]
 
     def questions(self, cases: Sequence[Case]) -> list[Question]:
         """What would have to be asked about these cases: what the tape does not answer."""
@@ -77,6 +78,7 @@ class ModelJudge:
         self.tape.use(self.terms.prompt, at)
         replies = live.ask(missing)
         self.asked += sum(1 for reply in replies if reply.code not in NOT_SENT)
+        self.cost_nano_usd += sum(reply.cost_nano_usd for reply in replies)
         self.tape.add(
             [(q.request.key, q.about, reply) for q, reply in zip(missing, replies, strict=True)], at
         )

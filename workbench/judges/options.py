@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 from typing import Literal, Protocol
+from urllib.parse import urlsplit
 
 from pydantic import Field
 
@@ -70,6 +71,7 @@ class ModelOptions:
     concurrency: int = 16
     passes: Literal[1, 2] = 2
     calibration: Path | None = None
+    base_url: str = ""
 
     def judge(self, place: Place) -> Judge:
         """A replay of the tape; or, where it is to record and has a key, a judge that asks. Without
@@ -101,6 +103,7 @@ class ModelOptions:
         """Raises UsageError for an unknown prompt or model, DataError for curves that are none."""
         if not 0.0 < self.deadline_s <= 600.0 or not 1 <= self.concurrency <= 256:
             raise UsageError("deadline_s must be above 0 and at most 600, concurrency 1 to 256")
+        _refuse_keys(self.base_url)
         prompt = read_prompt(self.prompt, self.prompts and place.folder / self.prompts)
         model = self.priced_model(prompt)
         curves = self._curves(place).get(f"{model.id} {prompt.id}")
@@ -134,6 +137,16 @@ class ModelOptions:
         raise NotImplementedError
 
 
+def _refuse_keys(base_url: str) -> None:
+    """An address is on every row of the tape."""
+    parts = urlsplit(base_url)
+    if parts.username or parts.password or parts.query:
+        raise UsageError(
+            "base_url holds a password or a query; leave them out, and name the variable that has"
+            " the key in key_name"
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Claude(ModelOptions):
     """Anthropic's models, by the table in `models`."""
@@ -165,7 +178,7 @@ class OpenAICompatible(ModelOptions):
     without `knowledge_until` nobody knows what it has seen, and its figures are never headlines.
     """
 
-    base_url: str
+    base_url: str = Field(min_length=1)
     model: str = Field(min_length=1)
     usd_per_mtok_input: float
     usd_per_mtok_output: float

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,11 +93,11 @@ def question(terms: Terms, asked: Asked, shown: str) -> Question:
     return Question(request, shown_ids(case, words=words), about)
 
 
-def read(reply: Reply, case: Case, shown: str, *, taped: bool) -> tuple[Call, Answer | None]:
+def read(reply: Reply, case: Case, shown: str) -> tuple[Call, Answer | None]:
     """A reply as the record of a call, and the answer in it if there is one."""
     said = reply.said
     call = Call(
-        shown, str(reply.code), reply.says, attempts=reply.attempts, taped=taped,
+        shown, str(reply.code), reply.says, attempts=reply.attempts,
         cost_usd=reply.cost_nano_usd / 1e9, latency_s=reply.latency_s,
     )  # fmt: skip
     if said is not None:
@@ -118,11 +118,11 @@ def read(reply: Reply, case: Case, shown: str, *, taped: bool) -> tuple[Call, An
 
 
 def verdict(
-    terms: Terms, asked: Asked, told: Mapping[str, Reply], taped: Container[str]
+    terms: Terms, asked: Asked, told: Mapping[str, Reply]
 ) -> Verdict:  # fmt: skip
     """What the replies `told`, by key, come to; one that is not there is a TAPE_MISS."""
     heard = [
-        read(told.get(key) or not_sent(Code.TAPE_MISS), asked.case, shown, taped=key in taped)
+        read(told.get(key) or not_sent(Code.TAPE_MISS), asked.case, shown)
         for shown, key in asked.keys.items()
     ]
     calls = tuple(call for call, _ in heard)

@@ -50,9 +50,7 @@ def _who(verdict: Verdict) -> str:
     if verdict.knowledge:
         told.append(_KNOWLEDGE.get(verdict.knowledge, verdict.knowledge))
     if verdict.calls:
-        taped = all(call.taped for call in verdict.calls)
-        told.append(f"{_usd(verdict.cost_usd)}, {verdict.latency_s:.1f} s"
-                    + (" when it was recorded" if taped else ""))  # fmt: skip
+        told.append(f"{_usd(verdict.cost_usd)}, {verdict.latency_s:.1f} s")
     return " · ".join(told)
 
 
