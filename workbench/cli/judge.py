@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from workbench.calibration import LEAST
 from workbench.cli.replay import End, Start, Venue
 from workbench.cli.shell import Config, Json, Progress, desk_of, progress_bars, say
 from workbench.errors import UsageError
@@ -103,6 +104,47 @@ def _batch(asking: ModelJudge, bars: list[list[Case]]) -> dict[str, Any]:
     if left:
         told["sent"] = ", ".join(submit(live, tape, purse, left, now()))
     return told
+
+
+@app.command()
+def calibrate(
+    judge: Named = None,
+    start: Start = None,
+    end: End = None,
+    venue: Venue = None,
+    out: Annotated[Path, typer.Option(help="Where the curves are kept.")] = Path("var/judges.json"),
+    as_json: Json = False,
+    config: Config = None,
+) -> None:
+    """Turn the confidences on the tape into probabilities, by what came of every case.
+
+    Name the file in [judges.NAME] calibration, and sizes follow it from 120 outcomes on. Only cases
+    that the model cannot remember teach anything.
+    """
+    from dataclasses import replace
+
+    from workbench.desk import load_judge
+    from workbench.research.history import run_history
+    from workbench.tuning.calibrate import judge_curves, write_curves
+    from workbench.tuning.scorecard import resolved
+
+    name, _ = model_options(config, judge)
+    desk = replace(
+        desk_of(config, venue, calibrated=True), judge=load_judge(name, config, mode="replay")
+    )
+    with progress_bars() as progress:
+        run = run_history(desk, desk.world(start, end, progress), progress)
+    panel = run.world.panel
+    cases = resolved(run.judged, panel, desk.limits, desk.costs, desk.capital, desk.reduce)
+    curves = judge_curves(cases, panel.timeframe, desk.limits, desk.costs)
+    write_curves(out, curves)
+    told = {key: found.curves[-1].n for key, found in curves.items()}
+    say(as_json, {"source": panel.source, "out": str(out), "outcomes": told}, [
+        f"{panel.source}: {len(cases):,} cases, {int((cases['code'] != '').sum()):,} of them not judged",
+        *(f"{key}: {n:,} outcomes{'' if n >= LEAST else f', sizes nothing below {LEAST}'}"
+          for key, n in told.items()),
+        f"kept in {out}" if told else "no case teaches anything: none is clean, resolved and judged",
+    ])  # fmt: skip
 
 
 @app.command()

@@ -112,13 +112,7 @@ class ModelOptions:
     def _curves(self, place: Place) -> Mapping[str, Calibration]:
         if self.calibration is None:
             return {}
-        file = place.folder / self.calibration
-        try:
-            return calibrations_from_json(file.read_bytes())
-        except OSError as error:
-            raise DataError(f"the judge's calibration {file} cannot be read: {error}") from None
-        except DataError as wrong:
-            raise DataError(f"{file}: {wrong}") from None
+        return read_curves(place.folder / self.calibration)
 
     @property
     def provider_name(self) -> str:
@@ -135,6 +129,17 @@ class ModelOptions:
         """What connects. The vendor's client, slow to load, is loaded here and not within the
         deadline of the first question; a replay loads none."""
         raise NotImplementedError
+
+
+def read_curves(path: Path) -> dict[str, Calibration]:
+    """The curves of a file by "<model> <prompt_id>". Raises DataError if it cannot be read or is
+    none."""
+    try:
+        return calibrations_from_json(path.read_bytes())
+    except OSError as error:
+        raise DataError(f"the judge's calibration {path} cannot be read: {error}") from None
+    except DataError as wrong:
+        raise DataError(f"{path}: {wrong}") from None
 
 
 def _refuse_keys(base_url: str) -> None:

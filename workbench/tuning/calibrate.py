@@ -17,12 +17,12 @@ import pandas as pd
 from workbench.calibration import (
     EVERY,
     Calibration,
-    calibrations_from_json,
     calibrations_to_json,
     walk_forward,
 )
 from workbench.domain import Costs, DataError, Limits, UsageError
 from workbench.files import locked, write_whole
+from workbench.judges.options import read_curves
 from workbench.research.calibrate import breakeven
 from workbench.tuning.scorecard import answered
 
@@ -101,14 +101,3 @@ def write_curves(path: Path, curves: Mapping[str, Calibration]) -> None:
         kept = read_curves(path) if path.exists() else {}
         plain = calibrations_to_json({**kept, **curves})
         write_whole(path, json.dumps(plain, sort_keys=True, allow_nan=False) + "\n")
-
-
-def read_curves(path: Path) -> dict[str, Calibration]:
-    """The curves of a file by "<model> <prompt_id>". Raises DataError if it cannot be read or is
-    none."""
-    try:
-        return calibrations_from_json(path.read_bytes())
-    except OSError as error:
-        raise DataError(f"the judge's calibration {path} cannot be read: {error}") from None
-    except DataError as wrong:
-        raise DataError(f"{path}: {wrong}") from None
