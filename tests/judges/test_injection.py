@@ -71,7 +71,7 @@ def test_two_passes_do_not_defend_a_veto_that_rests_on_news_alone(tmp_path: Path
     talks the reader out of the news is left with the entry that the rules wanted anyway."""
 
     def says(user: str) -> str:
-        if '"headlines":[]' in user:
+        if '"headlines":"not shown"' in user:
             return answer(decision="PROCEED", confidence=55)
         obeyed = "PROCEED" in gullible(user)
         return answer(decision="PROCEED" if obeyed else "SKIP", confidence=100 if obeyed else 5)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from workbench.calibration import LEAST
 from workbench.cli.replay import End, Start, Venue
 from workbench.cli.shell import Config, Json, Progress, desk_of, progress_bars, say
 from workbench.errors import UsageError
@@ -123,6 +122,7 @@ def calibrate(
     """
     from dataclasses import replace
 
+    from workbench.calibration import LEAST
     from workbench.desk import load_judge
     from workbench.research.history import run_history
     from workbench.tuning.calibrate import judge_curves, write_curves
@@ -140,10 +140,10 @@ def calibrate(
     write_curves(out, curves)
     told = {key: found.curves[-1].n for key, found in curves.items()}
     say(as_json, {"source": panel.source, "out": str(out), "outcomes": told}, [
-        f"{panel.source}: {len(cases):,} cases, {int((cases['code'] != '').sum()):,} of them not judged",
+        f"{panel.source}: {len(cases):,} cases, {int((cases['code'] != '').sum()):,} not judged",
         *(f"{key}: {n:,} outcomes{'' if n >= LEAST else f', sizes nothing below {LEAST}'}"
           for key, n in told.items()),
-        f"kept in {out}" if told else "no case teaches anything: none is clean, resolved and judged",
+        f"kept in {out}" if told else "no case teaches anything: none is judged, clean and ended",
     ])  # fmt: skip
 
 

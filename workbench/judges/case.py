@@ -173,7 +173,9 @@ def message(case: Case, *, words: bool) -> str:
     """What a model reads: the whole case, or without `words` the same of every case that differs
     by nothing but news, votes and scores read from news, and odds."""
     content = _content(case if words else without_words(case))
-    if words and case.withheld:
+    if not words:
+        content["headlines"] = "not shown"  # no news would be news
+    elif case.withheld:
         content["headlines_withheld"] = case.withheld
     return json.dumps(content, separators=(",", ":"), ensure_ascii=False)
 
