@@ -63,16 +63,19 @@ def examine_judge(options: ModelOptions, place: Place, name: str) -> Finding:
         asked = question(terms, keyed(terms, trial_case(place.now())), NUMBERS)
         with options.live(place, terms.model) as live:
             (reply,) = live.ask([asked])
-        if reply.said is None or reply.code:
-            return Finding(what, False, f"{terms.label}: {reply.code}: {reply.says}")
-        answer = read_answer(reply.said.text, asked.shown_ids)
-    except (WorkbenchError, Refused) as wrong:
+        cost = f"it cost {reply.cost_nano_usd / 1e9:.6f} USD, prompt {terms.prompt.id}"
+        said = reply.said
+        if said is None or reply.code:
+            return Finding(what, False, f"{terms.label}: {reply.code}: {reply.says}; {cost}")
+        try:
+            answer = read_answer(said.text, asked.shown_ids)
+        except Refused as no:
+            return Finding(what, False, f"{terms.label}: {no.code}: {no.says}; {cost}")
+    except WorkbenchError as wrong:
         return Finding(what, False, str(wrong))
-    said = reply.said
     told = (
         f"{said.model} answered {answer.decision} at {answer.confidence} in {reply.latency_s:.1f} s"
     )
-    cost = f"it cost {reply.cost_nano_usd / 1e9:.6f} USD, prompt {terms.prompt.id}"
     warned = retiring(terms.model, place.now().date())
     return Finding(what, not warned, "; ".join(filter(None, [told, cost, warned])))
 

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from workbench.domain import Decision
 from workbench.judges.provider import Code, Refused
+from workbench.judges.refusals import one_line
 
 MOST_RATIONALE = 600
 SCHEMA: dict[str, Any] = {
@@ -67,16 +68,21 @@ def read_answer(text: str, shown: Collection[str]) -> Answer:
         found = _Shape.model_validate(
             json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)
         )
-        decision = Decision(found.decision)
     except ValidationError as wrong:
         first = wrong.errors(include_url=False, include_input=False, include_context=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "the answer"
-        raise Refused(Code.INVALID, f"{where}: {first['msg']}") from None
+        raise Refused(Code.INVALID, one_line(f"{where}: {first['msg']}")) from None
     except (ValueError, RecursionError) as wrong:
-        raise Refused(Code.INVALID, f"no JSON object and nothing else: {wrong}"[:200]) from None
+        says = one_line(f"no JSON object and nothing else: {wrong}")
+        raise Refused(Code.INVALID, says) from None
+    if not found.rationale.strip():
+        raise Refused(Code.INVALID, "rationale: it says nothing")
+    if found.decision not in list(Decision):
+        raise Refused(Code.INVALID, one_line(f"decision: {found.decision[:60]!r} is none"))
     unknown = next((id for id in found.evidence_ids if id not in shown), None)
     if unknown is not None:
         raise Refused(Code.EVIDENCE, f"it names {unknown[:60]!r}, which it was not shown")
+    decision = Decision(found.decision)
     return Answer(decision, found.confidence, found.rationale, tuple(found.evidence_ids))
 
 

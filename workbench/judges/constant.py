@@ -32,6 +32,7 @@ def coin(rate: float, seed: int) -> Judge:
     run. Raises UsageError for a rate that is no share."""
     if not 0.0 <= rate <= 1.0:
         raise UsageError(f"rate is {rate:g}; it must be from 0 to 1")
+    share = f"{100.0 * rate:g}%"
 
     def tossed(cases: Sequence[Case]) -> list[Verdict]:
         return [_toss(case_hash(case)) for case in cases]
@@ -39,8 +40,8 @@ def coin(rate: float, seed: int) -> Judge:
     def _toss(hashed: str) -> Verdict:
         drawn = int.from_bytes(sha256(f"{seed} {hashed}".encode()).digest()[:8]) / 2**64
         decision = Decision.SKIP if drawn < rate else Decision.PROCEED
-        told = f"A coin that skips {rate:.0%}."
-        return Verdict(decision, 50.0, told, f"COIN at {rate:.0%} (no judge)", hashed)
+        told = f"A coin that skips {share}."
+        return Verdict(decision, 50.0, told, f"COIN at {share} (no judge)", hashed)
 
     tossed.__name__ = f"coin {rate:g} seed {seed}"
     return tossed

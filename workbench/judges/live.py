@@ -23,6 +23,7 @@ from workbench.judges.models import Model
 from workbench.judges.provider import NOT_SENT, Code, Provider, Refused, Request
 
 GRACE_S = 0.4
+CLOSE_S = 5.0
 Found = TypeVar("Found")
 log = logging.getLogger("workbench.judge")
 
@@ -53,18 +54,23 @@ class Live:
         self._deadline_s, self._concurrency = deadline_s, concurrency
         self._provider: Provider | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._starting = threading.Lock()
         self._jitter = random.Random()  # noqa: S311  spreads retries; decides nothing
 
     def ask(self, questions: Sequence[Question]) -> list[Reply]:
         """A reply for every question, in their order, within the deadline. What the other side
         does is told in the replies and never raised."""
-        done: dict[str, Reply] = {}
+        free = may_ask(self.health, self.now())
+        if isinstance(free, Code):
+            return [not_sent(free) for _ in questions]
+        done: dict[str, Reply | None] = {}
         asking = asyncio.run_coroutine_threadsafe(self._ask_all(questions, done), self._running())
         try:
             asking.result(self._deadline_s + GRACE_S)
         except TimeoutError:  # the loop itself stands still
             asking.cancel()
-        return [done.get(q.request.key) or self._late(q.request) for q in questions]
+            self._hear(Code.DEADLINE)
+        return [done.get(q.request.key) or self._late(q.request, done) for q in questions]
 
     def call(self, work: Callable[[Any], Coroutine[Any, Any, Found]], timeout_s: float) -> Found:
         """What some other work with the provider comes to: a batch, a count. Raises what it raises,
@@ -77,7 +83,8 @@ class Live:
                 return await work(self._provider)
 
         try:
-            return asyncio.run_coroutine_threadsafe(connected(), self._running()).result()
+            asking = asyncio.run_coroutine_threadsafe(connected(), self._running())
+            return asking.result(timeout_s + GRACE_S)
         except TimeoutError:
             raise Refused(
                 Code.DEADLINE, f"nothing came within {timeout_s:g} s", unsure=True
@@ -88,10 +95,14 @@ class Live:
         loop, self._loop = self._loop, None
         if loop is None:
             return
-        if self._provider is not None:
-            asyncio.run_coroutine_threadsafe(self._provider.close(), loop).result(GRACE_S + 5.0)
-            self._provider = None
-        loop.call_soon_threadsafe(loop.stop)
+        provider, self._provider = self._provider, None
+        try:
+            if provider is not None:
+                asyncio.run_coroutine_threadsafe(provider.close(), loop).result(CLOSE_S)
+        except TimeoutError:
+            log.warning("the connections of %s did not close; they end with it", self.model.id)
+        finally:
+            loop.call_soon_threadsafe(loop.stop)
 
     def __enter__(self) -> Live:
         return self
@@ -100,13 +111,15 @@ class Live:
         self.close()
 
     def _running(self) -> asyncio.AbstractEventLoop:
-        if self._loop is None:
-            self._loop = asyncio.new_event_loop()
-            # a daemon: a process that ends does not wait for an idle loop
-            threading.Thread(target=_run, args=(self._loop,), name="judge", daemon=True).start()
-        return self._loop
+        with self._starting:
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                # a daemon: a process that ends does not wait for an idle loop
+                threading.Thread(target=_run, args=(self._loop,), name="judge", daemon=True).start()
+            return self._loop
 
-    async def _ask_all(self, questions: Sequence[Question], done: dict[str, Reply]) -> None:
+    async def _ask_all(self, questions: Sequence[Question], done: dict[str, Reply | None]) -> None:
+        """Replies by key into `done`; None while a question is out."""
         deadline = asyncio.get_running_loop().time() + self._deadline_s
         if self._provider is None:
             self._provider = self._connect()
@@ -123,7 +136,9 @@ class Live:
             for question in asked:
                 group.create_task(in_turn(question))
 
-    async def _ask_one(self, question: Question, deadline: float, done: dict[str, Reply]) -> None:
+    async def _ask_one(
+        self, question: Question, deadline: float, done: dict[str, Reply | None]
+    ) -> None:
         asked, provider = question.request, self._provider
         assert provider is not None
         free = may_ask(self.health, self.now())
@@ -131,6 +146,7 @@ class Live:
             done[asked.key] = not_sent(free)
             return
         self.health = sent(self.health, self.now())
+        done[asked.key] = None
         reply = await ask(provider, asked, self.model, self.purse, deadline, self._jitter.random)
         done[asked.key] = reply
         if reply.attempts:  # who waited in line past the deadline says nothing of the other side
@@ -144,11 +160,13 @@ class Live:
                 "the judge %s is not asked any more: %s after %s", self.model.id, ended, code
             )
 
-    def _late(self, request: Request) -> Reply:
-        return Reply(
-            Code.DEADLINE, "no answer within the deadline", None, 1, self.model.worst(request),
-            self._deadline_s,
-        )  # fmt: skip
+    def _late(self, request: Request, done: Mapping[str, Reply | None]) -> Reply:
+        """What is out counts as billed, who still waits in line was not sent."""
+        late, out = self._deadline_s, request.key in done
+        if not out:
+            return Reply(Code.DEADLINE, "no time left to ask", None, 0, 0, late)
+        worst = self.model.worst(request)
+        return Reply(Code.DEADLINE, "no answer within the deadline", None, 1, worst, late)
 
 
 def _run(loop: asyncio.AbstractEventLoop) -> None:

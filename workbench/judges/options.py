@@ -11,15 +11,17 @@ Every model replays unless it is told to record: to spend money has to be said.
 from __future__ import annotations
 
 import logging
+import math
+import re
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Annotated, Literal, Protocol
 from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from workbench.calibration import Calibration, calibrations_from_json
 from workbench.errors import DataError, UsageError
@@ -34,10 +36,42 @@ from workbench.judges.rubric import rubric_for_want_of
 from workbench.judges.tape import Tape
 from workbench.judges.verdicts import Terms
 from workbench.ports import Judge
+from workbench.redact import shaped_like_a_secret
 
 Mode = Literal["replay", "record"]
 REFRESH = "refresh"  # asks again what is on the tape: given by a command's flag, by no file
 log = logging.getLogger("workbench.judge")
+
+
+def _address(base_url: str) -> str:
+    """It is on every row of the tape, so it holds no key."""
+    try:
+        parts = urlsplit(base_url)
+        there = parts.scheme in ("http", "https") and parts.hostname and (parts.port or 1)
+    except ValueError:
+        there = False
+    if not there:
+        raise ValueError("it is no address; write it as http://127.0.0.1:11434/v1")
+    secret = parts.username or parts.password or parts.query or parts.fragment
+    if secret or shaped_like_a_secret(base_url):
+        raise ValueError(
+            "it holds a password, a query or a key; leave them out, and name the variable that has"
+            " the key in key_name"
+        )
+    return base_url
+
+
+def _variable(name: str) -> str:
+    """It is told wherever the judge is, so it must not be the key itself."""
+    if not re.fullmatch(r"[A-Z][A-Z0-9_]{0,59}", name) or shaped_like_a_secret(name):
+        raise ValueError(
+            "it is no variable's name, such as ANTHROPIC_API_KEY; never put a key here"
+        )
+    return name
+
+
+Address = Annotated[str, AfterValidator(_address)]
+Variable = Annotated[str, AfterValidator(_variable)]
 
 
 @dataclass(frozen=True)
@@ -103,7 +137,8 @@ class ModelOptions:
         """Raises UsageError for an unknown prompt or model, DataError for curves that are none."""
         if not 0.0 < self.deadline_s <= 600.0 or not 1 <= self.concurrency <= 256:
             raise UsageError("deadline_s must be above 0 and at most 600, concurrency 1 to 256")
-        _refuse_keys(self.base_url)
+        if not all(0.0 <= cap < math.inf for cap in (self.usd_per_day, self.usd_per_run)):
+            raise UsageError("usd_per_day and usd_per_run must be 0 or more")
         prompt = read_prompt(self.prompt, self.prompts and place.folder / self.prompts)
         model = self.priced_model(prompt)
         curves = self._curves(place).get(f"{model.id} {prompt.id}")
@@ -142,22 +177,17 @@ def read_curves(path: Path) -> dict[str, Calibration]:
         raise DataError(f"{path}: {wrong}") from None
 
 
-def _refuse_keys(base_url: str) -> None:
-    """An address is on every row of the tape."""
-    parts = urlsplit(base_url)
-    if parts.username or parts.password or parts.query:
-        raise UsageError(
-            "base_url holds a password or a query; leave them out, and name the variable that has"
-            " the key in key_name"
-        )
+def _key(environ: Mapping[str, str], name: str) -> str:
+    """The key kept under this name, "" if none is."""
+    return environ.get(name, "").strip()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Claude(ModelOptions):
     """Anthropic's models, by the table in `models`."""
 
-    key_name: str = "ANTHROPIC_API_KEY"
-    base_url: str = "https://api.anthropic.com"
+    key_name: Variable = "ANTHROPIC_API_KEY"
+    base_url: Address = "https://api.anthropic.com"
 
     @property
     def provider_name(self) -> str:
@@ -167,12 +197,12 @@ class Claude(ModelOptions):
         return known(self.model or prompt.model)
 
     def wanting(self, environ: Mapping[str, str]) -> str:
-        return "" if environ.get(self.key_name) else self.key_name
+        return "" if _key(environ, self.key_name) else self.key_name
 
     def connector(self, environ: Mapping[str, str]) -> Callable[[], Provider]:
         from workbench.judges.claude import Anthropic  # noqa: PLC0415  a replay loads no vendor
 
-        return lambda: Anthropic(environ[self.key_name], self.base_url)
+        return lambda: Anthropic(_key(environ, self.key_name), self.base_url)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,13 +213,13 @@ class OpenAICompatible(ModelOptions):
     without `knowledge_until` nobody knows what it has seen, and its figures are never headlines.
     """
 
-    base_url: str = Field(min_length=1)
+    base_url: Address = Field()
     model: str = Field(min_length=1)
     usd_per_mtok_input: float
     usd_per_mtok_output: float
     knowledge_until: date | None = None
-    key_name: str = ""
-    token_limit: str = ""
+    key_name: Variable = ""
+    token_limit: Literal["", "max_tokens", "max_completion_tokens"] = ""
 
     @property
     def provider_name(self) -> str:
@@ -202,13 +232,13 @@ class OpenAICompatible(ModelOptions):
         )  # fmt: skip
 
     def wanting(self, environ: Mapping[str, str]) -> str:
-        return self.key_name if self.key_name and not environ.get(self.key_name) else ""
+        return self.key_name if self.key_name and not _key(environ, self.key_name) else ""
 
     def connector(self, environ: Mapping[str, str]) -> Callable[[], Provider]:
         from workbench.judges.openai_compatible import OpenAI, vendor  # noqa: PLC0415  an extra
 
         vendor()
-        key = environ[self.key_name] if self.key_name else ""
+        key = _key(environ, self.key_name)
         return lambda: OpenAI(key, self.base_url, self.token_limit)
 
 

@@ -29,6 +29,7 @@ from workbench.judges.case import SCHEMA as LAYOUT
 
 OURS = Path(__file__).parent / "prompts"
 LEAST_CHARACTERS = 200
+_NAME = r"([a-z][a-z0-9_]{0,39})/([1-9][0-9]{0,3})"
 
 
 @dataclass(frozen=True)
@@ -67,9 +68,11 @@ def read_prompt(named: str, folder: Path | None = None) -> Prompt:
 
     Raises UsageError naming the file and what is wrong with it, or the nearest prompt there is.
     """
-    found = re.fullmatch(r"([a-z][a-z0-9_]{0,39})/([1-9][0-9]{0,3})", named)
+    found = re.fullmatch(_NAME, named)
     if not found:
         raise UsageError(f"prompt {named!r} is no name; write it as evaluator/1")
+    if folder is not None and not folder.is_dir():
+        raise UsageError(f"{folder} is no folder of prompts; name one, or leave it out for ours")
     places = [place for place in (folder, OURS) if place]
     file = next((f for place in places if (f := place / f"{named}.md").is_file()), None)
     if file is None:
@@ -81,7 +84,8 @@ def read_prompt(named: str, folder: Path | None = None) -> Prompt:
 
 def prompts_in(folder: Path) -> list[str]:
     """The names of the prompts in a folder."""
-    return sorted(f"{file.parent.name}/{file.stem}" for file in folder.glob("*/*.md"))
+    found = (f"{file.parent.name}/{file.stem}" for file in folder.glob("*/*.md"))
+    return sorted(name for name in found if re.fullmatch(_NAME, name))
 
 
 def _parsed(file: Path, name: str, version: int) -> Prompt:
