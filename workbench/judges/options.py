@@ -45,13 +45,14 @@ log = logging.getLogger("workbench.judge")
 
 def _address(base_url: str) -> str:
     """It is on every row of the tape, so it holds no key."""
+    wrong = "it is no address; write it as http://127.0.0.1:11434/v1"
     try:
         parts = urlsplit(base_url)
-        there = parts.scheme in ("http", "https") and parts.hostname and (parts.port or 1)
+        port = parts.port
     except ValueError:
-        there = False
-    if not there:
-        raise ValueError("it is no address; write it as http://127.0.0.1:11434/v1")
+        raise ValueError(wrong) from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
+        raise ValueError(wrong)
     secret = parts.username or parts.password or parts.query or parts.fragment
     if secret or shaped_like_a_secret(base_url):
         raise ValueError(
@@ -213,7 +214,7 @@ class OpenAICompatible(ModelOptions):
     without `knowledge_until` nobody knows what it has seen, and its figures are never headlines.
     """
 
-    base_url: Address = Field()
+    base_url: Address = Field()  # noqa: RUF009  required, though the base has a default
     model: str = Field(min_length=1)
     usd_per_mtok_input: float
     usd_per_mtok_output: float
