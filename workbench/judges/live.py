@@ -12,6 +12,7 @@ import logging
 import random
 import threading
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
@@ -64,12 +65,16 @@ class Live:
         if isinstance(free, Code):
             return [not_sent(free) for _ in questions]
         done: dict[str, Reply | None] = {}
-        asking = asyncio.run_coroutine_threadsafe(self._ask_all(questions, done), self._running())
+        loop = self._running()
+        deadline = loop.time() + self._deadline_s
+        asking = asyncio.run_coroutine_threadsafe(self._ask_all(questions, deadline, done), loop)
         try:
             asking.result(self._deadline_s + GRACE_S)
         except TimeoutError:  # the loop itself stands still
             asking.cancel()
             self._hear(Code.DEADLINE)
+        except CancelledError:  # closed by another thread
+            pass
         return [done.get(q.request.key) or self._late(q.request, done) for q in questions]
 
     def call(self, work: Callable[[Any], Coroutine[Any, Any, Found]], timeout_s: float) -> Found:
@@ -85,7 +90,7 @@ class Live:
         try:
             asking = asyncio.run_coroutine_threadsafe(connected(), self._running())
             return asking.result(timeout_s + GRACE_S)
-        except TimeoutError:
+        except (TimeoutError, CancelledError):
             raise Refused(
                 Code.DEADLINE, f"nothing came within {timeout_s:g} s", unsure=True
             ) from None
@@ -118,9 +123,10 @@ class Live:
                 threading.Thread(target=_run, args=(self._loop,), name="judge", daemon=True).start()
             return self._loop
 
-    async def _ask_all(self, questions: Sequence[Question], done: dict[str, Reply | None]) -> None:
+    async def _ask_all(
+        self, questions: Sequence[Question], deadline: float, done: dict[str, Reply | None]
+    ) -> None:
         """Replies by key into `done`; None while a question is out."""
-        deadline = asyncio.get_running_loop().time() + self._deadline_s
         if self._provider is None:
             self._provider = self._connect()
         asked = list(questions)
@@ -170,10 +176,8 @@ class Live:
 
 
 def _run(loop: asyncio.AbstractEventLoop) -> None:
-    try:
+    with asyncio.Runner(loop_factory=lambda: loop):  # what is left in the end is cancelled, settled
         loop.run_forever()
-    finally:
-        loop.close()
 
 
 def not_sent(code: Code) -> Reply:
