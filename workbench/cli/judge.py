@@ -48,7 +48,8 @@ def record(
     name, _ = model_options(config, judge)
     asking = opened(config, name, "refresh" if refresh else "record")
     desk = desk_of(config, venue, calibrated=True)
-    with progress_bars() as progress:
+    assert asking.live is not None
+    with asking.live, progress_bars() as progress:
         bars = history_cases(desk, desk.world(start, end, progress), progress)
         found = estimated(asking, bars)
         told: dict[str, Any] = {"judge": asking.terms.label, **vars(found)}
