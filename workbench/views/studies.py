@@ -23,6 +23,7 @@ LIGHT = "#cbd5e1"
 DECISIONS = {"PROCEED": GREEN, "REDUCE": AMBER, "SKIP": RED}
 CARD = {  # figure of a scorecard: what a reader calls it, and its format
     "cases": ("cases", "{:,.0f}"),
+    "failed": ("nobody judged", "{:,.0f}"),
     "resolved": ("resolved", "{:,.0f}"),
     "days": ("on days", "{:,.0f}"),
     "vetoed": ("vetoed, of the size", "{:.1%}"),

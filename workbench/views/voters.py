@@ -90,7 +90,17 @@ def reliability(found: Calibrated, strategy: str, bins: int = 10) -> go.Figure:
     told = len(had) > 0
     p = had["p"].to_numpy(float) if told else own["score"].to_numpy(float) / 100.0
     table = binned(p, (had if told else own)["won"], bins)
-    table = table[table["n"] > 0]
+    said = f"{'chance' if told else 'score / 100'} said, {table['n'].sum():,} votes"
+    title = f"{html.escape(strategy)}: said and came"  # first what a narrow page must not cut off
+    title = title if told else f"{UNCALIBRATED}  ·  {title}"
+    return said_and_came(table, said, title, found, believed=told)
+
+
+def said_and_came(
+    table: pd.DataFrame, said: str, title: str, about: Made, *, believed: bool
+) -> go.Figure:
+    """The picture of a reliability table; what is not `believed` as a chance is grey and hollow."""
+    table, color = table[table["n"] > 0], BLUE if believed else GREY
     figure = go.Figure()
     figure.add_scatter(
         x=[0, 1], y=[0, 1], mode="lines", name="as said", hoverinfo="skip",
@@ -100,23 +110,21 @@ def reliability(found: Calibrated, strategy: str, bins: int = 10) -> go.Figure:
         x=table["mean p"], y=table["hit rate"], mode="markers", name="outcomes",
         customdata=table[["n"]],
         marker={
-            "color": BLUE if told else GREY,
+            "color": color,
             "size": 8.0 + 16.0 * np.sqrt(table["n"] / max(table["n"].max(), 1)),
-            "symbol": "circle" if told else "circle-open",
+            "symbol": "circle" if believed else "circle-open",
         },
         error_y={
-            "type": "data", "symmetric": False, "color": BLUE if told else GREY, "thickness": 1.5,
+            "type": "data", "symmetric": False, "color": color, "thickness": 1.5,
             "array": table["high"] - table["hit rate"],
             "arrayminus": table["hit rate"] - table["low"],
         },
         hovertemplate="said %{x:.0%}, came %{y:.0%} of %{customdata[0]}<extra></extra>",
     )  # fmt: skip
-    said = f"{'chance' if told else 'score / 100'} said, {table['n'].sum():,} votes"
     figure.update_xaxes(title=said, tickformat=".0%", range=[0, 1])
     figure.update_yaxes(title="closed net positive", tickformat=".0%", range=[0, 1])
     figure.update_layout(hovermode="closest", showlegend=False)
-    title = f"{html.escape(strategy)}: said and came"  # first what a narrow page must not cut off
-    return finished(figure, title if told else f"{UNCALIBRATED}  ·  {title}", found)
+    return finished(figure, title, about)
 
 
 def _between(column: str) -> str:
