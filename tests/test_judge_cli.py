@@ -75,6 +75,8 @@ def home(
     monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "desk.toml").write_text(
+        # of few strategies, for each is looked over before it votes
+        '[desk]\nstrategies = ["ema_adx", "news_sentiment"]\n'
         f'[data]\nlake = "{sample_lake.root}"\n'
         f'[judges.claude]\nbase_url = "{server.url}"\ndeadline_s = 5.0\n'
     )
