@@ -62,6 +62,8 @@ _KNOWLEDGE = {
 
 
 def _confidence(verdict: Verdict) -> str:
+    if not verdict.model:
+        return f"{verdict.confidence:.0f} points, no probability"
     if verdict.chance is None:
         return f"confidence {verdict.confidence:.0f}, uncalibrated"
     return (
@@ -119,9 +121,7 @@ def _shown(case: Case) -> str:
         f"{feed} {hours:,.1f} h" if math.isfinite(hours) else f"{feed} never"
         for feed, hours in sorted(case.ages.items())
     ]
-    withheld = (
-        f"{case.withheld} more withheld: they read like instructions" if case.withheld else ""
-    )
+    withheld = f"{case.withheld} withheld: they read like instructions" if case.withheld else ""
     return (
         _table("Headlines", ["first seen", "source", "title", "id"], news)
         + _small(withheld)
