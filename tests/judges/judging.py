@@ -71,7 +71,7 @@ def asking(
     usd: float = 1.0,
     deadline_s: float = 2.0,
     now: Callable[[], datetime] = lambda: NOW,
-    again: bool = False,
+    again: str = "",
 ) -> Iterator[ModelJudge]:
     """A judge that may ask, with tape.db and budget.db in the folder."""
     tape = Tape.open(folder / "tape.db", readonly=False)

@@ -36,17 +36,18 @@ def record(
 ) -> None:
     """Put every entry that history wants to the model, and keep what it says on the tape.
 
-    A replay then asks nobody. What the tape has is not asked again, so that a run that was broken
-    off, or whose day's budget was spent, goes on where it ended. With --batch the questions are
-    sent; give the command again to collect the answers.
+    A replay then asks nobody. What the model has answered is not asked again, what failed is: a run
+    that was broken off, or whose day's budget was spent, goes on where it ended. With --batch the
+    questions are sent; give the command again to collect the answers. Exit code 1 if all failed.
     """
+    from workbench.domain import Decision
     from workbench.tuning.recording import estimate as estimated
     from workbench.tuning.recording import history_cases
 
     if batch and refresh:
         raise UsageError("--refresh asks one by one; leave --batch out")
     name, _ = model_options(config, judge)
-    asking = opened(config, name, "refresh" if refresh else "record")
+    asking = opened(config, name, "refresh" if refresh else "retry")
     desk = desk_of(config, venue, calibrated=True)
     assert asking.live is not None
     with asking.live, progress_bars() as progress:
@@ -64,6 +65,8 @@ def record(
             told |= done
             lines += [f"{what}: {count}" for what, count in done.items()]
     say(as_json, told, lines)
+    if told.get("asked") and not any(decision.value in told for decision in Decision):
+        raise typer.Exit(1)
 
 
 def _one_by_one(

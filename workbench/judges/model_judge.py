@@ -16,17 +16,19 @@ from workbench.judges.provider import NOT_SENT
 from workbench.judges.tape import Tape
 from workbench.judges.verdicts import Terms, keyed, question, verdict
 
+NOTHING, FAILED, ALL = "", "failed", "all"
+
 
 class ModelJudge:
     """A judge: cases in, verdicts out. Without `live` it replays its tape and asks nobody; with
-    `again` it asks even what the tape has.
+    `again` it asks even what the tape has: ALL of it, or what FAILED.
 
     `missed` counts the questions that a replay did not find, `asked` those that were sent, at
     `cost_nano_usd` together.
     """
 
     def __init__(
-        self, terms: Terms, tape: Tape, live: Live | None = None, *, again: bool = False
+        self, terms: Terms, tape: Tape, live: Live | None = None, *, again: str = NOTHING
     ) -> None:
         self.terms, self.tape, self.live, self._again = terms, tape, live, again
         self.__name__ = terms.name
@@ -66,9 +68,10 @@ class ModelJudge:
         """What counts of the tape: a replay takes all of it, who can ask asks again what was never
         sent."""
         reply = self.tape.get(key)
-        if self.live is not None and (self._again or (reply and reply.code in NOT_SENT)):
-            return None
-        return reply
+        if self.live is None or reply is None:
+            return reply
+        failed = reply.code in NOT_SENT or (self._again == FAILED and reply.code)
+        return None if failed or self._again == ALL else reply
 
     def _ask(self, live: Live, missing: list[Question]) -> dict[str, Reply]:
         """Ask, and keep what came before anybody acts on it."""

@@ -28,7 +28,7 @@ from workbench.errors import DataError, UsageError
 from workbench.judges.budget import Budget
 from workbench.judges.constant import coin
 from workbench.judges.live import Live
-from workbench.judges.model_judge import ModelJudge
+from workbench.judges.model_judge import ALL, FAILED, NOTHING, ModelJudge
 from workbench.judges.models import Model, known, priced, retiring
 from workbench.judges.prompt import Prompt, read_prompt
 from workbench.judges.provider import Provider
@@ -39,7 +39,8 @@ from workbench.ports import Judge
 from workbench.redact import shaped_like_a_secret
 
 Mode = Literal["replay", "record"]
-REFRESH = "refresh"  # asks again what is on the tape: given by a command's flag, by no file
+# Of what is on the tape a command, and no file, may ask again: what failed, or all of it.
+RETRY, REFRESH = "retry", "refresh"
 log = logging.getLogger("workbench.judge")
 
 
@@ -118,7 +119,7 @@ class ModelOptions:
         if key_name:
             return rubric_for_want_of(key_name)
         tape = Tape.open(place.folder / self.tape, readonly=False)
-        again = self.mode == REFRESH
+        again = {RETRY: FAILED, REFRESH: ALL}.get(self.mode, NOTHING)
         return ModelJudge(terms, tape, self.live(place, terms.model), again=again)
 
     def live(self, place: Place, model: Model) -> Live:
