@@ -50,5 +50,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         "browser", "test_cycle_parity", "test_cli", "_cli", "00_tour", "01_", "test_runner",
         "test_journal_crash", "test_recorded_world", "test_weekly", "test_engine",
         "test_crosscheck", "test_validate", "test_promotion", "test_cluster", "test_sweep",
+        "test_cannot_hurt", "test_judged_run", "test_injection", "test_planted", "test_asking",
+        "test_claude", "test_openai", "test_live", "test_options",
     )  # fmt: skip
     items.sort(key=lambda item: not any(name in item.nodeid for name in long))
