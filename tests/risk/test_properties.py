@@ -449,7 +449,7 @@ def judgements(draw: st.DrawFn, cases: list[Case]) -> list[Verdict]:
 reduces = st.one_of(st.just(0.5), st.floats(0.01, 0.99))
 
 
-def shares(cases: list[Case], said: list[Verdict], reduce: float) -> dict[str, float]:
+def left_by(cases: list[Case], said: list[Verdict], reduce: float) -> dict[str, float]:
     """What a judge that says this leaves of each symbol, as the page works it out."""
     desk: Any = SimpleNamespace(reduce=reduce, limits=Limits(), costs=Costs())
     judged = hear(lambda _: said, cases, reduce)
@@ -461,8 +461,8 @@ def shares(cases: list[Case], said: list[Verdict], reduce: float) -> dict[str, f
 def test_no_answer_gives_more_than_proceed(data: st.DataObject, n: int, reduce: float) -> None:
     cases = [case_of(symbol, 1) for symbol in SYMBOLS[:n]]
     answers = data.draw(judgements(cases))
-    judged = shares(cases, answers, reduce)
-    best = shares(cases, [verdict(Decision.PROCEED, case_hash(c)) for c in cases], reduce)
+    judged = left_by(cases, answers, reduce)
+    best = left_by(cases, [verdict(Decision.PROCEED, case_hash(c)) for c in cases], reduce)
     assert best == dict.fromkeys(SYMBOLS[:n], 1.0)
     assert set(judged) == set(best)
     assert all(keep in (0.0, reduce, 1.0) for keep in judged.values())
@@ -492,7 +492,7 @@ def test_a_judge_can_only_shrink(data: st.DataObject, close: Close, reduce: floa
     )))  # fmt: skip
 
     def asked(answers: list[Verdict]) -> Close:
-        proposal = propose(signals, shares(cases, answers, reduce), symbols, regime)
+        proposal = propose(signals, left_by(cases, answers, reduce), symbols, regime)
         return replace(close, claims=proposal.claims())
 
     proceed = [verdict(Decision.PROCEED, case_hash(case)) for case in cases]
