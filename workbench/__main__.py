@@ -73,7 +73,7 @@ def doctor(
     """
     from workbench.doctor import examine
 
-    findings = examine(lambda: desk_of(config, None, calibrated=True))
+    findings = examine(lambda: desk_of(config, None, calibrated=True, judge_mode=""))
     if ask:
         findings.append(_asked(config))
     result = {"fit": all(f.fine for f in findings), "findings": [f._asdict() for f in findings]}

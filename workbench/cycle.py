@@ -9,6 +9,7 @@ last bit. Modes differ only by the objects in the Desk: nothing here asks which 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -37,6 +38,7 @@ from workbench.domain import (
     Verdict,
 )
 from workbench.execution.fills import apply_fill, observe
+from workbench.journal_json import to_plain
 from workbench.judges.case import bracket_of, build_cases, case_hash
 from workbench.ports import Desk, Judge
 from workbench.risk.correlation import HISTORY_DAYS, DailyFacts, daily_facts, too_close
@@ -171,27 +173,36 @@ def hear(judge: Judge, cases: Sequence[Case], reduce: float) -> list[Judgement]:
     code, why = "NO_ANSWER", "the judge gave no answer"
     if cases:
         try:
-            said = list(judge(cases))
-        except (Exception, SystemExit) as fault:  # noqa: BLE001  whatever it raises, exits and the other layers go on
+            said = [sound for verdict in judge(cases) if (sound := _sound(verdict))]
+        except KeyboardInterrupt:
+            raise
+        except BaseException as fault:  # noqa: BLE001  whatever it raises, exits and the other layers go on
             code, why = "ERROR", f"the judge broke ({told_fault(fault)})"
     heard = {verdict.case_hash: verdict for _, verdict in answers(cases, said, reduce)}
     return [
-        Judgement(case, _sound(heard.get(hashed)) or _unanswered(hashed, code, why))
+        Judgement(case, heard.get(hashed) or _unanswered(hashed, code, why))
         for case in cases
         for hashed in [case_hash(case)]
     ]
 
 
-def _sound(verdict: Verdict | None) -> Verdict | None:
-    """The verdict, a broken one as nobody's: what it says could not even be written down."""
-    if verdict is None:
+def _sound(verdict: Any) -> Verdict | None:
+    """The verdict, None for what is none; a broken one as nobody's: what it says could not even be
+    written down."""
+    if not isinstance(verdict, Verdict) or not isinstance(verdict.case_hash, str):  # pyright: ignore[reportUnnecessaryIsInstance]
         return None
     said: list[Any] = [verdict.decision, verdict.rationale, verdict.source, verdict.code]
     told: list[Any] = [verdict.confidence, verdict.cost_usd, verdict.latency_s, verdict.chance or 0]
     fine = all(isinstance(word, str) for word in [*said, verdict.model, verdict.knowledge])
-    if fine and all(isinstance(n, int | float) for n in told) and said[0] in set(Decision):
-        return verdict
-    return _unanswered(verdict.case_hash, "INVALID", "the judge's answer is none")
+    fine = fine and all(isinstance(n, int | float) for n in told) and said[0] in set(Decision)
+    with contextlib.suppress(UsageError):
+        to_plain(verdict)
+        return verdict if fine else _broken(verdict.case_hash)
+    return _broken(verdict.case_hash)
+
+
+def _broken(hashed: str) -> Verdict:
+    return _unanswered(hashed, "INVALID", "the judge's answer is none")
 
 
 def _unanswered(hashed: str, code: str, why: str) -> Verdict:

@@ -32,7 +32,7 @@ from workbench.domain import (
     underlying,
 )
 from workbench.execution.bar_broker import BarBroker
-from workbench.judges.options import Place
+from workbench.judges.options import REPLAY, Place
 from workbench.judges.rubric import rubric
 from workbench.ports import Broker, Judge, Log, Progress
 from workbench.research.calibrate import read_calibration
@@ -183,14 +183,16 @@ def load_desk(
     *,
     venue: str | None = None,
     calibrated: bool = True,
+    judge_mode: str = REPLAY,
     **changed: Any,
 ) -> Desk:
     """The desk of a desk.toml (by default the one in this folder; without one, the defaults).
 
     Its strategies have the curves of `[desk] calibration`, if it names a file, unless `calibrated`
     is False; `venue` takes the place of the file's. `changed` replaces fields of the Desk, for
-    example `judge=always`. Relative paths in the file are taken from its folder. Raises UsageError
-    naming the file, the key and the nearest valid one.
+    example `judge=always`. A model has its tape alone, whatever the file says: only who means to
+    spend money gives `judge_mode` "", the file's own. Relative paths in the file are taken from its
+    folder. Raises UsageError naming the file, the key and the nearest valid one.
     """
     file = Path(path) if path is not None else Path(CONFIG)
     if path is not None and not file.is_file():
@@ -200,7 +202,7 @@ def load_desk(
     table, data = settings.desk, settings.data
     parts: dict[str, Any] = {
         "strategies": tuple(_plugin("strategies", name) for name in table.strategies),
-        "judge": load_judge(table.judge, path),
+        "judge": changed.get("judge") or load_judge(table.judge, path, mode=judge_mode),
         "limits": Limits(**settings.limits.model_dump()),
         "costs": Costs(**settings.costs.model_dump()),
         "reduce": table.reduce,
@@ -221,16 +223,18 @@ def _place(lake: str, folder: Path) -> str | Path:
     return lake if "://" in lake else folder / lake
 
 
-def load_judge(name: str, path: str | Path | None = None, *, mode: str = "") -> Judge:
-    """A judge by name: an installed one, or one of [judges.NAME], with its options. `mode` takes
-    the place of a model's own: replay, record, or refresh.
+def load_judge(name: str, path: str | Path | None = None, *, mode: str = REPLAY) -> Judge:
+    """A judge by name: an installed one, or one of [judges.NAME], with its options. A model's has
+    its tape alone, unless `mode` is "" (what the file says), record, retry or refresh.
 
     Raises UsageError naming the judge, the option and the nearest valid one.
     """
     options = load_judge_options(name, path)
     if options is None:
         return _plugin("judges", _adapter(name, path)[0])
-    return (replace(options, mode=mode) if mode else options).judge(judge_place(path))
+    if mode and hasattr(options, "mode"):
+        options = replace(options, mode=mode)
+    return options.judge(judge_place(path))
 
 
 def judge_place(path: str | Path | None = None) -> Place:

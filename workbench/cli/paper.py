@@ -58,7 +58,9 @@ def paper(
     from workbench.trading.control import State
     from workbench.trading.engine import disabled
 
-    desk = desk_of(config, None if replay else "sample", journal=journal, calibrated=True)
+    desk = desk_of(
+        config, None if replay else "sample", journal=journal, calibrated=True, judge_mode=""
+    )
     outcome, head = run_paper(desk, replay, speed, another)
     with Journal.open(desk.journal_path, readonly=True) as opened:
         out = disabled(opened)

@@ -39,16 +39,17 @@ def desk_of(
     journal: Path | None = None,
     *,
     calibrated: bool = False,
+    judge_mode: str = "replay",
 ) -> Desk:
-    """The desk that a command works on; `calibrated` for those that trade. If it is HALTED, every
-    command says so."""
+    """The desk that a command works on; `calibrated` for those that trade; `judge_mode` "" for
+    those who may ask a model if desk.toml says so. If it is HALTED, every command says so.
+    """
     from dataclasses import replace
 
     from workbench.desk import load_desk, load_judge
 
-    desk = load_desk(config, venue=venue, calibrated=calibrated)
-    if judge is not None:
-        desk = replace(desk, judge=load_judge(judge, config))
+    named = {} if judge is None else {"judge": load_judge(judge, config, mode=judge_mode)}
+    desk = load_desk(config, venue=venue, calibrated=calibrated, judge_mode=judge_mode, **named)
     if journal is not None:
         desk = replace(desk, journal_path=journal)
     _say_if_halted(desk.journal_path)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from workbench.domain import Case, Verdict
 from workbench.judges.asking import Reply
 from workbench.judges.live import Live, Question
-from workbench.judges.provider import NOT_SENT
+from workbench.judges.provider import NOT_SENT, OUTAGES
 from workbench.judges.tape import Tape
 from workbench.judges.verdicts import Terms, keyed, question, verdict
 
@@ -70,7 +70,7 @@ class ModelJudge:
         reply = self.tape.get(key)
         if self.live is None or reply is None:
             return reply
-        failed = reply.code in NOT_SENT or (self._again == FAILED and reply.code)
+        failed = reply.code in NOT_SENT or (self._again == FAILED and reply.code in OUTAGES)
         return None if failed or self._again == ALL else reply
 
     def _ask(self, live: Live, missing: list[Question]) -> dict[str, Reply]:

@@ -40,7 +40,7 @@ from workbench.redact import shaped_like_a_secret
 
 Mode = Literal["replay", "record"]
 # Of what is on the tape a command, and no file, may ask again: what failed, or all of it.
-RETRY, REFRESH = "retry", "refresh"
+REPLAY, RETRY, REFRESH = "replay", "retry", "refresh"
 log = logging.getLogger("workbench.judge")
 
 

@@ -43,6 +43,11 @@ class Code(StrEnum):
 
 
 LATCHING = frozenset({Code.WRONG_KEY, Code.PAYMENT, Code.FORBIDDEN})
+# No word of a model's: to ask again is not to ask until the answer pleases.
+OUTAGES = LATCHING | {
+    Code.DEADLINE, Code.UNREACHABLE, Code.RATE_LIMITED, Code.OVERLOADED, Code.SERVER_ERROR,
+    Code.NOT_JSON, Code.ERROR, Code.SPEND_LIMIT,
+}  # fmt: skip
 NOT_SENT = frozenset({Code.BUDGET, Code.SAFE_MODE, Code.LATCHED, Code.TAPE_MISS})
 
 

@@ -67,7 +67,10 @@ def by_status(
     named = next((_NAMED[name] for name in reversed(names) if name in _NAMED), None)
     other = Code.SERVER_ERROR if status >= 500 else Code.BAD_REQUEST
     told = headers.get("x-should-retry", "")
-    again = told == "true" or (told != "false" and (status in _TRY_AGAIN or status >= 500))
+    latches = status in (401, 402, 403)
+    again = (told == "true" and not latches) or (
+        told != "false" and (status in _TRY_AGAIN or status >= 500)
+    )
     return Refused(
         named or _STATUS.get(status, other),
         one_line(f"status {status}{named_so}{pause}: {words}", key),

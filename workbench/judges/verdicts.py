@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -150,8 +151,9 @@ def verdict(
 def _knowledge(model: Model, case: Case, calls: Sequence[Call]) -> str:
     """May the model have been trained on what came of the case? Of one that answered under
     another name nothing is known."""
-    others = {call.model for call in calls} - {"", model.id}
-    if any(not other.startswith(f"{model.id}-") for other in others):
+    others = {call.model for call in calls if not call.code} - {model.id}
+    dated = re.compile(rf"{re.escape(model.id)}-(\d{{8}}|\d{{4}}-\d{{2}}-\d{{2}})")
+    if not all(dated.fullmatch(other) for other in others):
         return "unknown"
     return knowledge(model, case.as_of)
 

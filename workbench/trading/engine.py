@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -20,15 +20,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.cycle import cycle
-from workbench.domain import Book, DataError, UsageError
+from workbench.domain import Book, Case, DataError, UsageError, Verdict
 from workbench.files import beside
 from workbench.journal import Entry, Journal, JournalLog, book_from
 from workbench.journal_json import to_json, to_plain
-from workbench.ports import Progress
+from workbench.ports import Judge, Progress
 from workbench.research.promotion import refuse_rejected
 from workbench.strategies.ballot import Ballot, cast
 from workbench.strategies.vote import Strategy
-from workbench.trading.control import KIND, Control, halting, obey, read_control
+from workbench.trading.control import KIND, Control, State, halting, obey, read_control
 from workbench.trading.lease import Heartbeat, beat, lease
 
 if TYPE_CHECKING:
@@ -140,10 +140,11 @@ def paper(
         row = run_row(desk, world)
         book, first = begin(journal, row, desk, world, another)
         voted = ballots(journal, desk, world)
-        running = replace(desk, strategies=voted, journal=JournalLog(journal))
         pulse = _Pulse(
             journal, clock, holder, row["mode"], first - world.start, len(world.panel) - world.start
         )
+        judge = pulse.unless_stopped(desk.judge)
+        running = replace(desk, strategies=voted, journal=JournalLog(journal), judge=judge)
         began, t = clock.ticks(), first
         with pulse.to_the_end():
             for t in range(first, len(world.panel)):
@@ -254,6 +255,18 @@ class _Pulse:
             self.clock.sleep(min(left, CONTROL_S / 2))
             self._look()
         return self.control
+
+    def unless_stopped(self, judge: Judge) -> Judge:
+        """The judge; what it says after the desk was told to stop lets nothing in any more."""
+
+        def heard(cases: Sequence[Case]) -> list[Verdict]:
+            before, said = self.control.state, judge(cases)
+            if cases:
+                self._look()
+            stopped = before is State.RUNNING and self.control.state is not before
+            return [] if stopped else list(said)
+
+        return heard
 
     def bar(self, closed: str, done: int) -> None:
         """A bar is done."""
