@@ -400,3 +400,18 @@ def test_curves_that_are_none_are_said_and_nothing_judges(
         load(claude(calibration="curves.json"))
     assert says in str(wrong.value)
     assert "\n" not in str(wrong.value)
+
+
+def test_only_who_says_so_may_ask_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A replay, a notebook and a sweep have the tape alone, whatever desk.toml says."""
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-test-0123456789")
+    file = tmp_path / "desk.toml"
+    file.write_text("[desk]\njudge = 'claude'\n[judges.claude]\nmode = 'record'\n")
+    asking = load_desk(file, judge_mode="").judge
+    assert isinstance(asking, ModelJudge)
+    assert asking.live is not None
+    asking.tape.close()
+    for judge in (load_desk(file).judge, load_judge("claude", file)):
+        assert isinstance(judge, ModelJudge)
+        assert judge.live is None
+        judge.tape.close()
