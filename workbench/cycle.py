@@ -41,6 +41,7 @@ from workbench.execution.fills import apply_fill, observe
 from workbench.journal_json import to_plain
 from workbench.judges.case import bracket_of, build_cases, case_hash
 from workbench.ports import Desk, Judge
+from workbench.redact import redacted
 from workbench.risk.correlation import HISTORY_DAYS, DailyFacts, daily_facts, too_close
 from workbench.risk.gate import answer_claims, breaker, fresh, new_day
 from workbench.risk.sizing import edge, within
@@ -177,7 +178,7 @@ def hear(judge: Judge, cases: Sequence[Case], reduce: float) -> list[Judgement]:
         except KeyboardInterrupt:
             raise
         except BaseException as fault:  # noqa: BLE001  whatever it raises, exits and the other layers go on
-            code, why = "ERROR", f"the judge broke ({told_fault(fault)})"
+            code, why = "ERROR", redacted(f"the judge broke ({told_fault(fault)})", ())
     heard = {verdict.case_hash: verdict for _, verdict in answers(cases, said, reduce)}
     return [
         Judgement(case, heard.get(hashed) or _unanswered(hashed, code, why))
