@@ -37,7 +37,7 @@ _HOME = {
     "validate": "research.validate", "promote": "research.promotion",
     "tear_sheet": "research.tearsheet", "cost_study": "research.slippage",
     "resolved": "tuning.scorecard", "scorecard": "tuning.scorecard", "telling": "tuning.scorecard",
-    "by_knowledge": "tuning.skill", "skill": "views",
+    "by_knowledge": "tuning.skill", "skill": "views", "judgement": "views.judgement",
     # a desk that ran: its record, its gate, its week, its risk
     "Record": "trading.record", "read_record": "trading.record", "paper_gate": "trading.gates",
     "trades": "research.metrics", "Week": "trading.weekly", "read_week": "trading.weekly",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pandas as pd
@@ -14,6 +15,7 @@ from workbench.domain import Case, Decision, Verdict
 from workbench.research.history import run_history
 from workbench.trading.weekly import read_week
 from workbench.views import progress as told
+from workbench.views import tables
 from workbench.views.reprs import register
 
 __all__ = ["sample_desk", "sample_run"]
@@ -52,6 +54,16 @@ def test_words_from_outside_are_text_there_too(shown: DisplayFormatter) -> None:
         page = shown.format(thing)[0]["text/html"]
         assert "<script" not in page
         assert "&lt;script" in page
+
+
+def test_a_confidence_is_no_points_and_what_nobody_judged_is_no_veto() -> None:
+    points = Verdict(Decision.SKIP, 20.0, "few", "RUBRIC (not an LLM)", "ab")
+    asked = replace(points, model="claude-haiku-5-5", confidence=47.0)
+    failed = replace(asked, code="DEADLINE", confidence=0.0)
+    rubrics, models = tables.verdicts([points]), tables.verdicts([asked, failed])
+    assert list(rubrics.data.iloc[0, 1:3].items()) == [("decision", "SKIP"), ("points", "20")]
+    assert list(models.data["confidence"]) == ["47", ""]
+    assert list(models.data["decision"]) == ["SKIP", "DEADLINE"]
 
 
 def test_a_kept_line_of_progress_says_what_was_done(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -198,6 +198,28 @@ def test_every_resolved_case_is_a_point_of_its_verdict(cases: pd.DataFrame, worl
     assert sum(len(some) for some in points) == cases["return"].notna().sum() > 0
 
 
+def test_what_nobody_judged_is_drawn_and_counted_as_that_and_not_as_a_skip(
+    cases: pd.DataFrame, world: World
+) -> None:
+    """The first of a model's three cases came to nothing; it was skipped for safety."""
+    three = cases[cases["return"].notna()].head(3)
+    three = three.assign(decision="SKIP", code=["DEADLINE", "", ""])
+    drawn = studies.by_decision(three, world.panel)
+    points = {box.name: len(box.y) for box in drawn.data if box.type == "box"}
+    assert points == {"SKIP<br>2": 2, "nobody judged<br>1": 1}
+    ends = studies.ends_table(three, world.panel).data
+    assert dict(ends["cases"]) == {"SKIP": 2, "nobody judged": 1}
+
+
+def test_a_telling_case_says_what_the_model_may_have_known_and_a_rubric_has_nothing_to_say(
+    cases: pd.DataFrame, world: World
+) -> None:
+    asked = cases.assign(knowledge="contaminated")
+    shown = studies.cases_table(telling(asked), world.panel).data
+    assert set(shown["knowledge"]) == {"contaminated"}
+    assert "knowledge" not in studies.cases_table(telling(cases), world.panel).data
+
+
 def test_nothing_judged_draws_empty_pictures(cases: pd.DataFrame, world: World) -> None:
     """And tables, without a warning."""
     none = cases.iloc[:0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -40,7 +41,7 @@ NAMES = {
 
 def paid(cases: pd.DataFrame, panel: Panel) -> HTML:
     """Who judged, what it cost, and the cases that nobody judged, by code."""
-    failed = cases["code"][cases["code"] != ""].value_counts()
+    failed = cases["code"][cases["code"] != ""].value_counts().sort_index()
     codes = ", ".join(f"{code} {n:,}" for code, n in failed.items())
     cost = float(cases["cost_usd"].sum())
     each = f"{cost / len(cases):.6f} USD" if len(cases) else "none"
@@ -66,6 +67,8 @@ def table(found: ByKnowledge, panel: Panel) -> Styler:
         else "points, which are no chances; as if they were: "
     )
     styler = styled(shown, caption(f"Its confidences: {points}{found.says}", panel), "skill")
+    heads: Any = [{"selector": "thead th", "props": "white-space: normal"}]  # for a narrow page
+    styler = styler.set_table_styles(heads, overwrite=False)
     for label, form in FIGURES.values():
         if label in shown.index:
             part = pd.IndexSlice[[label], :]

@@ -20,10 +20,11 @@ from workbench.views.charts import AMBER, BLUE, GREEN, GREY, RED, finished
 from workbench.views.tables import caption, styled
 
 LIGHT = "#cbd5e1"
-DECISIONS = {"PROCEED": GREEN, "REDUCE": AMBER, "SKIP": RED}
+NOBODY = "nobody judged"
+DECISIONS = {"PROCEED": GREEN, "REDUCE": AMBER, "SKIP": RED, NOBODY: GREY}
 CARD = {  # figure of a scorecard: what a reader calls it, and its format
     "cases": ("cases", "{:,.0f}"),
-    "failed": ("nobody judged", "{:,.0f}"),
+    "failed": (NOBODY, "{:,.0f}"),
     "resolved": ("resolved", "{:,.0f}"),
     "days": ("on days", "{:,.0f}"),
     "vetoed": ("vetoed, of the size", "{:.1%}"),
@@ -159,10 +160,11 @@ def worth(card: pd.DataFrame, panel: Panel) -> go.Figure:
 def by_decision(cases: pd.DataFrame, panel: Panel) -> go.Figure:
     """The outcomes of the resolved cases, by what the judge said of them, and their means."""
     known = cases[cases["return"].notna()]
+    said = _said(known)
     drawn = go.Figure()
     drawn.add_hline(y=0.0, line={"color": GREY, "width": 1})
     for decision, color in DECISIONS.items():
-        own = known["return"][known["decision"] == decision]
+        own = known["return"][said == decision]
         if len(own):
             name = f"{decision}<br>{len(own)}"
             drawn.add_box(  # a strip: the points of a box that is not drawn
@@ -182,8 +184,9 @@ def by_decision(cases: pd.DataFrame, panel: Panel) -> go.Figure:
 
 def ends_table(cases: pd.DataFrame, panel: Panel) -> Styler:
     """How many cases got which verdict, and how their entries ended."""
-    counts = pd.crosstab(cases["decision"], cases["reason"])
-    by = cases.groupby("decision")["return"]
+    said = _said(cases)
+    counts = pd.crosstab(said, cases["reason"])
+    by = cases["return"].groupby(said)
     table = counts.assign(cases=by.size(), resolved=by.count(), mean=by.mean(), sum=by.sum())
     formats = dict.fromkeys((*counts.columns, "cases", "resolved"), "{:,d}")
     formats |= {"mean": "{:+.3%}", "sum": "{:+.2f}"}
@@ -207,12 +210,19 @@ def cases_table(cases: pd.DataFrame, panel: Panel, title: str = "Cases") -> Styl
     columns = {
         "shown": "{}", "time": "{:%Y-%m-%d %H:%M}", "symbol": "{}", "side": "{:+d}",
         "regime": "{}", "decision": "{}", "return": "{:+.2%}", "reason": "{}", "bars": "{:.0f}",
+        "knowledge": "{}",
     }  # fmt: skip
-    table = cases[[name for name in columns if name in cases]]
+    untold = [] if (cases["knowledge"] != "").any() else ["knowledge"]  # no model was asked
+    table = cases[[name for name in columns if name in cases]].drop(columns=untold)
     columns = {name: columns[name] for name in table}
     styler = _styled(table, title, "cases", panel)
     # Escaping is asked for once more: a second format undoes the first.
     return styler.format(columns, escape="html", na_rep="none").hide(axis="index")
+
+
+def _said(cases: pd.DataFrame) -> pd.Series[str]:
+    """What the judge said of each; a case skipped because nobody judged it is no SKIP of his."""
+    return cases["decision"].where(cases["code"] == "", NOBODY)
 
 
 def _styled(frame: pd.DataFrame, text: str, name: str, panel: Panel) -> Styler:

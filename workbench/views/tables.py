@@ -107,8 +107,12 @@ def sure(confidence: float, outcomes: int) -> str:
 
 def verdicts(given: list[Verdict]) -> Styler:
     """What the judge said, and who it is."""
-    rows = [(v.source, v.decision.value, f"{v.confidence:.0f}", v.rationale) for v in given]
-    frame = pd.DataFrame(rows, columns=["judge", "decision", "points", "rationale"])
+    rows = [
+        (v.source, v.code or v.decision.value, "" if v.code else f"{v.confidence:.0f}", v.rationale)
+        for v in given
+    ]
+    number = "confidence" if any(v.model for v in given) else "points"
+    frame = pd.DataFrame(rows, columns=["judge", "decision", number, "rationale"])
     return styled(frame, "The verdict", "verdict").hide(axis="index")
 
 
